@@ -1,0 +1,80 @@
+"""The border: sparse matrices from outside are checked once, in native code, before a kernel indexes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deciban._kernels import csr
+
+_INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
+
+
+def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Check a SciPy CSR matrix or array and return its parts, ready for a kernel.
+
+    Parameters
+    ----------
+    X : scipy.sparse.csr_matrix or csr_array of shape (n_rows, n_cols)
+
+    Returns
+    -------
+    data : ndarray of shape (n_entries,)
+        Of X's dtype, C-contiguous, in native byte order.
+    indices, indptr : ndarray of int32 or int64, of one dtype, C-contiguous
+        Every row's columns, within [0, n_cols); rows may be unsorted and hold duplicates.
+
+    Raises
+    ------
+    ValueError
+        If the three arrays do not make a matrix of that shape.
+    """
+    n_rows, n_cols = X.shape
+    data, indices, indptr = X.data, X.indices, X.indptr
+    for name, array in (("data", data), ("indices", indices), ("indptr", indptr)):
+        if not isinstance(array, np.ndarray) or array.ndim != 1:
+            raise ValueError(f"{name} of a CSR matrix must be a one-dimensional array, got {type(array).__name__}")
+    for name, array in (("indices", indices), ("indptr", indptr)):
+        if array.dtype.kind not in "iu":
+            raise ValueError(f"{name} of a CSR matrix must be integers, got dtype {array.dtype}")
+    if len(data) != len(indices):
+        raise ValueError(
+            f"data and indices of a CSR matrix must have the same length, got {len(data)} and {len(indices)}"
+        )
+    if indices.dtype != indptr.dtype or indices.dtype not in _INDEX_DTYPES or not indices.dtype.isnative:
+        indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
+    indices, indptr = np.ascontiguousarray(indices), np.ascontiguousarray(indptr)
+    csr.check_indptr(indptr, n_rows, len(indices))
+    csr.check_indices(indices, 0, int(indptr[-1]), n_cols)
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), indices, indptr
+
+
+def make_csr(
+    container: type, data: npt.NDArray[Any], indices: npt.NDArray[Any], indptr: npt.NDArray[Any], shape: tuple[int, int]
+) -> Any:
+    """Make a SciPy CSR matrix of parts that a kernel just wrote.
+
+    SciPy's constructor checks its arguments for 16 us or more, as much as a kernel needs for a document. The parts here are
+    known to be right, so they are put into a copy of an empty matrix.
+
+    Parameters
+    ----------
+    container : type
+        scipy.sparse.csr_matrix or csr_array.
+    data, indices, indptr : ndarray
+        The parts; kept, not copied.
+    shape : (int, int)
+        Number of rows and columns.
+    """
+    template = _templates.get(container)
+    if template is None:
+        template = _templates[container] = dict(vars(container((0, 0))))
+    X = container.__new__(container)
+    X.__dict__.update(template)
+    X.data, X.indices, X.indptr, X._shape = data, indices, indptr, shape
+    return X
+
+
+_templates: dict[type, dict[str, Any]] = {}

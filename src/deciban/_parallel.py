@@ -1,0 +1,111 @@
+"""Blocks of work on a small pool of threads.
+
+Kernels release the interpreter lock and take a range of rows; :func:`run_blocks` hands the ranges out. How the work is
+cut never depends on how many threads there are, so neither does the result. There is no OpenMP: nothing to hang after a
+fork, no second runtime in the process. Between two blocks the main thread is back in the interpreter, so Ctrl-C works.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import lru_cache
+
+import joblib
+
+from deciban._config import get_option
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def _forget_pool() -> None:
+    """A forked child has none of its parent's threads: the next call makes a new pool."""
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+@lru_cache(maxsize=8)
+def _granted(omp_num_threads: str | None, loky_max_cpu_count: str | None) -> int:
+    """CPUs that affinity, the cgroup and the environment grant (keyed by the environment, which may change)."""
+    granted = int(joblib.cpu_count())
+    # "4,2" asks for 4 at the outermost of nested levels.
+    asked = (omp_num_threads or "").split(",")[0].strip()
+    return min(granted, int(asked)) if asked.isdigit() and int(asked) > 0 else granted
+
+
+def effective_n_threads() -> int:
+    """Threads to use: the option ``n_threads``, else what joblib, the cgroup and ``OMP_NUM_THREADS`` grant."""
+    n_threads = get_option("n_threads")
+    if n_threads is not None:
+        return int(n_threads)
+    return _granted(os.environ.get("OMP_NUM_THREADS"), os.environ.get("LOKY_MAX_CPU_COUNT"))
+
+
+def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int | None = None) -> None:
+    """Call ``task(block, worker)`` for every block in ``range(n_blocks)``.
+
+    Parameters
+    ----------
+    task : callable
+        Does one block; ``worker`` in ``range(n_threads)`` is never shared by two tasks that run at once.
+    n_blocks : int
+        Number of blocks, handed out in order.
+    n_threads : int, default=None
+        At most this many threads, the caller's among them; None for :func:`effective_n_threads`.
+
+    Raises
+    ------
+    BaseException
+        The first exception a task raised; blocks not yet begun are then left out.
+    """
+    global _pool
+    n_threads = min(n_blocks, effective_n_threads() if n_threads is None else n_threads)
+    if n_threads <= 1:
+        for block in range(n_blocks):
+            task(block, 0)
+        return
+
+    blocks = itertools.count()
+    stop = False
+
+    def work(worker: int) -> None:
+        nonlocal stop
+        try:
+            while not stop and (block := next(blocks)) < n_blocks:
+                task(block, worker)
+        except BaseException:
+            stop = True
+            raise
+
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max_workers=max(32, 2 * (os.cpu_count() or 1)), thread_name_prefix="deciban")
+    futures: list[Future[None]] = []
+    try:
+        for worker in range(1, n_threads):
+            futures.append(_pool.submit(work, worker))
+    except RuntimeError:
+        pass  # the interpreter is shutting down and takes no new tasks: the caller's thread does all the work
+    try:
+        work(0)
+    finally:
+        # A helper that has not begun is not needed any more (the pool may be busy with somebody else's work).
+        begun = [future for future in futures if not future.cancel()]
+        try:
+            wait(begun)
+        except BaseException:  # Ctrl-C while waiting: nobody may write into buffers that the caller gives up
+            stop = True
+            wait(begun)
+            raise
+    for future in begun:
+        future.result()
+
+
+def cut(n_items: int, size: int) -> list[tuple[int, int]]:
+    """Cut ``range(n_items)`` into ranges ``(start, stop)`` of ``size`` items, the last one shorter."""
+    return [(start, min(start + size, n_items)) for start in range(0, n_items, size)]

@@ -1,0 +1,77 @@
+"""What touches scikit-learn below its public interface, in one place.
+
+Tried on scikit-learn 1.6 to 1.9. Everything else in the package uses scikit-learn's public names only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import scipy.sparse as sp
+import sklearn
+from sklearn.base import _fit_context as fit_context
+
+from deciban._lazy import plain_state
+
+__all__ = ["Twin", "csr_container", "fit_context"]
+
+
+def csr_container() -> type:
+    """Return the CSR class that scikit-learn's configuration asks transformers for (an option since 1.9)."""
+    return sp.csr_array if sklearn.get_config().get("sparse_interface") == "sparray" else sp.csr_matrix
+
+
+class Twin:
+    """Mixin of an estimator that replaces the scikit-learn class it inherits from."""
+
+    @classmethod
+    def _sklearn_class(cls) -> type:
+        """Return scikit-learn's class that this one replaces."""
+        return next(base for base in cls.__mro__ if base.__module__.startswith("sklearn."))
+
+    def to_sklearn(self) -> Any:
+        """Convert to scikit-learn's own estimator, fitted as this one is.
+
+        Returns
+        -------
+        estimator : object
+            Of scikit-learn's class of the same name, with the same parameters and fitted attributes: pickle it and it
+            loads where deciban is not installed.
+        """
+        estimator = object.__new__(self._sklearn_class())
+        for name, value in plain_state(vars(self)).items():
+            estimator.__dict__[name] = value.to_sklearn() if isinstance(value, Twin) else value
+        return estimator
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Self:
+        """Convert scikit-learn's estimator of the same name, fitted or not.
+
+        Parameters
+        ----------
+        estimator : object
+            Of exactly the class that this one replaces.
+
+        Returns
+        -------
+        twin : object
+            With the same parameters and fitted attributes; arrays are shared, not copied.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is of another class.
+        """
+        expected = cls._sklearn_class()
+        if type(estimator) is not expected:
+            raise TypeError(f"expected a {expected.__module__}.{expected.__name__}, got {type(estimator)!r}")
+        twin = cls.__new__(cls)
+        twin.__setstate__(vars(estimator))
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return plain_state(super().__getstate__())  # type: ignore[arg-type]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # scikit-learn stamps its own pickles with its version and warns where they are read by another one
+        self.__dict__.update((name, value) for name, value in state.items() if name != "_sklearn_version")
