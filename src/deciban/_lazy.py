@@ -8,7 +8,8 @@ makes the value on first access. The instance's ``__dict__`` keeps the standard 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -60,3 +61,15 @@ class LazyAttribute:
 def plain_state(state: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of an instance's state with every lazy value made."""
     return {name: value.get() if isinstance(value, Lazy) else value for name, value in state.items()}
+
+
+@contextmanager
+def unchanged_on_error(instance: Any) -> Iterator[None]:
+    """Put an instance's attributes back as they were if the block raises (values changed in place are not restored)."""
+    before = dict(vars(instance))
+    try:
+        yield
+    except BaseException:
+        vars(instance).clear()
+        vars(instance).update(before)
+        raise

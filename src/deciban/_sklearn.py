@@ -10,10 +10,11 @@ from typing import Any, Self
 import scipy.sparse as sp
 import sklearn
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils.validation import validate_data
 
 from deciban._lazy import plain_state
 
-__all__ = ["Twin", "csr_container", "fit_context"]
+__all__ = ["Twin", "csr_container", "fit_context", "validate_data"]
 
 
 def csr_container() -> type:

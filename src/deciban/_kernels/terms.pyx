@@ -4,7 +4,8 @@ The table itself, its cost and its source are described in terms.h; this is its 
 the tables of several threads, sorted by code point, shown as strings.
 """
 
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from cpython.dict cimport PyDict_SetItem
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -96,16 +97,14 @@ cdef class Terms:
         cdef uint32_t n = terms_length(&self.c, i)
         return PyUnicode_DecodeUTF8(<const char*> self.c.bytes + self.c.ends[i] - n, n, "surrogatepass")
 
-    def to_dict(self, const int[::1] values):
-        """Return {term: values[number]} in order of number, without terms whose value is negative."""
+    def fill_dict(self, const int[::1] values, dict_out):
+        """Set dict_out[term] = values[number] in order of number, for terms whose value is not negative."""
         cdef uint32_t i
-        cdef dict result = {}
         if values.shape[0] != self.c.n_terms:
             raise ValueError(f"expected {self.c.n_terms} values, got {values.shape[0]}")
         for i in range(self.c.n_terms):
             if values[i] >= 0:
-                result[self.string(i)] = values[i]
-        return result
+                PyDict_SetItem(dict_out, self.string(i), values[i])
 
     def strings(self, const uint32_t[::1] numbers):
         """Return the terms of these numbers as a list of str."""

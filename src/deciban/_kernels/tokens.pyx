@@ -133,21 +133,23 @@ cdef class Documents:
     lower : bool
         Fold case while reading.
     prepare : callable
-        ``prepare(item) -> (str, lower)`` for what is not a plain str, or needs more than folding.
-    prepare_non_ascii : bool
-        Whether every string that is not ASCII goes through ``prepare`` (accents).
+        ``prepare(item) -> (str, lower)`` makes a str of what is not a plain one, and says whether case is still to be
+        folded.
+    prepare_all, prepare_non_ascii : bool
+        Whether plain strings, or those of them that are not ASCII, go through ``prepare`` too.
     """
 
     cdef list strings
     cdef document_t* c
     cdef Py_ssize_t n, capacity
-    cdef bint lower, prepare_non_ascii
+    cdef bint lower, prepare_all, prepare_non_ascii
     cdef object prepare
     cdef readonly int64_t n_characters
 
-    def __cinit__(self, bint lower, prepare, bint prepare_non_ascii):
+    def __cinit__(self, bint lower, prepare, bint prepare_all=False, bint prepare_non_ascii=False):
         self.lower = lower
         self.prepare = prepare
+        self.prepare_all = prepare_all
         self.prepare_non_ascii = prepare_non_ascii
         self.strings = []
 
@@ -167,7 +169,11 @@ cdef class Documents:
         self.n_characters = 0
         for item in iterator:
             lower = self.lower
-            if not PyUnicode_CheckExact(item) or (self.prepare_non_ascii and not text_is_ascii(item)):
+            if (
+                not PyUnicode_CheckExact(item)
+                or self.prepare_all
+                or (self.prepare_non_ascii and not text_is_ascii(item))
+            ):
                 item, lower = self.prepare(item)
             if lower and text_kind(item) != 1 and _lower_needs_context(text_data(item), text_length(item), text_kind(item)):
                 item = item.lower()
@@ -258,6 +264,10 @@ cdef class Counter:
     @property
     def n_entries(self):
         return self.c.n_entries
+
+    @property
+    def n_terms(self):
+        return 0 if self.terms is None else self.terms.c.n_terms
 
     def mark_rows(self):
         """Merge a term's occurrences as they come, at the price of 8 bytes a column (adding does so anyway)."""

@@ -1,0 +1,715 @@
+"""Drop-in for :mod:`sklearn.feature_extraction.text`: CountVectorizer, Tfidf and HashingVectorizer.
+
+Words, their n-grams and n-grams of characters are counted by native loops on every core; the vocabulary, the matrices and
+the errors are scikit-learn's. What has no native path (a callable analyzer, tokenizer or preprocessor, a token pattern
+that is not a run of ``\\w`` or ``\\S``, a subclass that overrides how documents are cut) runs scikit-learn's code.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable
+from functools import lru_cache
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction import text as _sklearn_text
+from sklearn.feature_extraction.text import (
+    ENGLISH_STOP_WORDS,
+    strip_accents_ascii,
+    strip_accents_unicode,
+    strip_tags,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from deciban._arrays import csr_parts, make_csr
+from deciban._fallback import fall_back
+from deciban._kernels import weighting
+from deciban._kernels.terms import Terms
+from deciban._kernels.tokens import Analyzer, Counter, Documents
+from deciban._lazy import unchanged_on_error
+from deciban._parallel import cut, run_blocks
+from deciban._sklearn import Twin, csr_container, fit_context, validate_data
+from deciban.feature_extraction._counting import count_rows
+from deciban.feature_extraction._vocabulary import Vocabulary, VocabularyAttribute
+
+__all__ = [
+    "ENGLISH_STOP_WORDS",
+    "CountVectorizer",
+    "HashingVectorizer",
+    "TfidfTransformer",
+    "TfidfVectorizer",
+    "strip_accents_ascii",
+    "strip_accents_unicode",
+    "strip_tags",
+]
+
+# A token pattern with a native path: a run of one class of characters, at least so many long.
+_RUN = re.compile(r"(?:\(\?u\))?(\\b)?((?:\\w)+|(?:\\S)+)(?:\+|\{(\d+),\})(\\b)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+# scikit-learn's methods that say how a document is cut; a subclass that overrides one is asked, not second-guessed.
+_HOOKS = (
+    "decode",
+    "build_analyzer",
+    "build_preprocessor",
+    "build_tokenizer",
+    "_word_ngrams",
+    "_char_ngrams",
+    "_char_wb_ngrams",
+    "_count_vocab",
+    "_sort_features",
+    "_limit_features",
+    "_get_hasher",
+)
+
+
+class _Accents(dict[int, str]):
+    """What a character is without its accents: a table for ``str.translate``, filled as characters come.
+
+    Compatibility decomposition (NFKD) works character by character, but for the order of combining marks, and those
+    are dropped.
+    """
+
+    def __init__(self, to_ascii: bool) -> None:
+        self.to_ascii = to_ascii
+
+    def __missing__(self, code: int) -> str:
+        decomposed = unicodedata.normalize("NFKD", chr(code))
+        kept = "".join(c for c in decomposed if (c < "\x80" if self.to_ascii else not unicodedata.combining(c)))
+        self[code] = kept
+        return kept
+
+
+_ACCENTS = {"ascii": _Accents(True), "unicode": _Accents(False)}
+
+
+def _token_run(pattern: str) -> tuple[bool, int] | None:
+    """Return (whether tokens are words, their least length) of a pattern with a native path, else None."""
+    match = _RUN.fullmatch(pattern)
+    if match is None:
+        return None
+    before, run, at_least, after = match.groups()
+    is_word = run[1] == "w"
+    if (before or after) and not is_word:
+        return None
+    n = len(run) // 2
+    min_length = n if at_least is None else n - 1 + int(at_least)
+    return (is_word, min_length) if 1 <= min_length < 2**31 else None
+
+
+@lru_cache(maxsize=64)
+def _make_analyzer(
+    analyze: str, token_run: tuple[bool, int], min_n: int, max_n: int, stop_words: frozenset[str] | None
+) -> Analyzer:
+    stop_terms = None if stop_words is None else Terms.of(word for word in stop_words if isinstance(word, str))
+    return Analyzer(analyze, *token_run, min_n, max_n, stop_terms)
+
+
+@lru_cache(maxsize=256)
+def _overridden(cls: type) -> str | None:
+    """Return the name of a hook of scikit-learn's that a subclass overrides, or None."""
+    base = next(base for base in cls.__mro__ if base.__module__.startswith("sklearn."))
+    return next((name for name in _HOOKS if getattr(cls, name, None) is not getattr(base, name, None)), None)
+
+
+class _Vectorizer(Twin):
+    """What the three vectorizers share: which analyzer to use, and how documents are made ready."""
+
+    def _analyzer(self, method: str) -> Analyzer | None:
+        """Return the native analyzer for the parameters as they are, or None after saying why there is none."""
+        reason = None
+        token_run: tuple[bool, int] | None = (True, 1)
+        stop_words = None
+        hook = _overridden(type(self))
+        if hook is not None:
+            reason = f"{type(self).__name__} overrides {hook}"
+        elif self.analyzer not in ("word", "char", "char_wb"):
+            reason = f"analyzer={self.analyzer!r}"
+        elif self.preprocessor is not None:
+            reason = "preprocessor is not None"
+        elif self.strip_accents and self.strip_accents not in ("ascii", "unicode"):
+            reason = f"strip_accents={self.strip_accents!r}"
+        elif not _is_ngram_range(self.ngram_range):
+            reason = f"ngram_range={self.ngram_range!r}"
+        elif self.analyzer == "word":
+            if self.tokenizer is not None:
+                reason = "tokenizer is not None"
+            else:
+                token_run = _token_run(self.token_pattern) if isinstance(self.token_pattern, str) else None
+                if token_run is None:
+                    reason = f"token_pattern={self.token_pattern!r} is not a run of \\w or \\S"
+        if reason is not None or token_run is None:
+            fall_back(self, method, reason or "")
+            return None
+        if self.analyzer == "word" and self.stop_words is not None:
+            self.build_analyzer()  # checks the stop words, and warns
+            stop_words = frozenset(self.get_stop_words())
+        return _make_analyzer(self.analyzer, token_run, *map(int, self.ngram_range), stop_words)
+
+    def _documents(self) -> Documents:
+        """Return the holder that makes documents ready as ``build_preprocessor`` would."""
+        return Documents(
+            bool(self.lowercase),
+            self._prepare,
+            prepare_all=self.input != "content",
+            prepare_non_ascii=bool(self.strip_accents),
+        )
+
+    def _prepare(self, item: Any) -> tuple[str, bool]:
+        """Decode, and strip accents; return the str and whether its case is still to be folded."""
+        text = self.decode(item)
+        if not isinstance(text, str):
+            self.build_analyzer()(item)  # raises what scikit-learn raises
+            raise TypeError(f"a document must be str or bytes, got {type(text).__name__}")
+        lower = bool(self.lowercase)
+        if self.strip_accents and not text.isascii():
+            accents = _ACCENTS[self.strip_accents]
+            text = _NON_ASCII.sub(lambda run: run.group().translate(accents), text.lower() if lower else text)
+            lower = False
+        return text, lower
+
+
+def _is_ngram_range(value: Any) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(isinstance(n, Integral) for n in value)
+        and 1 <= value[0] <= value[1] < 2**31
+    )
+
+
+def _refuse_string(raw_documents: Any) -> None:
+    if isinstance(raw_documents, str):
+        raise ValueError("Iterable over raw text documents expected, string object received.")
+
+
+class CountVectorizer(_Vectorizer, _sklearn_text.CountVectorizer):
+    r"""Convert a collection of text documents to a matrix of token counts.
+
+    Takes the parameters, has the attributes and gives the results of
+    :class:`sklearn.feature_extraction.text.CountVectorizer`; the matrix is equal in every entry, dtype and order.
+
+    Native: ``analyzer`` "word" (``token_pattern`` a run of ``\w`` or ``\S``), "char" and "char_wb", with every other
+    parameter, on str of any width and bytes of any encoding. A callable ``analyzer``, ``tokenizer``, ``preprocessor`` or
+    ``strip_accents``, another pattern, or a subclass that overrides how documents are cut runs scikit-learn's code.
+
+    Attributes
+    ----------
+    vocabulary_ : dict
+        Terms and their columns; made when it is first looked at.
+    fixed_vocabulary_ : bool
+        Whether the vocabulary was given as a parameter.
+
+    Notes
+    -----
+    Counting takes O(characters) and one look-up in a hash table a term. The work is shared by the threads that
+    :func:`deciban.set_config` allows; the result does not depend on how many.
+
+    References
+    ----------
+    Manning, Raghavan, Schuetze, Introduction to Information Retrieval, Cambridge University Press (2008), chapter 2.
+
+    Examples
+    --------
+    >>> from deciban.feature_extraction.text import CountVectorizer
+    >>> vectorizer = CountVectorizer()
+    >>> X = vectorizer.fit_transform(["the cat sat", "the cat saw the dog"])
+    >>> vectorizer.get_feature_names_out().tolist()
+    ['cat', 'dog', 'sat', 'saw', 'the']
+    >>> X.toarray().tolist()
+    [[1, 0, 1, 0, 1], [1, 1, 0, 1, 2]]
+    """
+
+    vocabulary_ = VocabularyAttribute()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "vocabulary_" in state:
+            self.vocabulary_ = state["vocabulary_"]
+
+    def fit(self, raw_documents: Iterable[Any], y: Any = None) -> CountVectorizer:
+        """Learn the vocabulary of the documents.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : CountVectorizer
+
+        Raises
+        ------
+        ValueError
+            If a str is given for the iterable, a parameter is wrong, or no term remains.
+        """
+        self.fit_transform(raw_documents)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit_transform(self, raw_documents: Iterable[Any], y: Any = None) -> Any:
+        """Learn the vocabulary of the documents and count its terms.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_documents, n_terms), of ``dtype``
+            Counts; the columns are the terms in order of code points.
+
+        Raises
+        ------
+        ValueError
+            If a str is given for the iterable, a parameter is wrong, or no term remains.
+        """
+        _refuse_string(raw_documents)
+        with unchanged_on_error(self):
+            self._validate_ngram_range()
+            analyzer = self._analyzer("fit_transform")
+            if analyzer is None:
+                return _sklearn_text.CountVectorizer.fit_transform(self, raw_documents, y)
+            self._warn_for_unused_params()
+            self._validate_vocabulary()
+            if self.fixed_vocabulary_:
+                if self.lowercase and any(any(map(str.isupper, term)) for term in self.vocabulary):
+                    warnings.warn(
+                        "Upper case characters found in vocabulary while 'lowercase' is True. These entries will not"
+                        " be matched with any documents",
+                        stacklevel=2,
+                    )
+                vocabulary = self._native_vocabulary("fit_transform")
+                if vocabulary is None:
+                    return _sklearn_text.CountVectorizer.fit_transform(self, raw_documents, y)
+                return self._count_known(raw_documents, analyzer, *vocabulary)
+            return self._count_new(raw_documents, analyzer)
+
+    def transform(self, raw_documents: Iterable[Any]) -> Any:
+        """Count the terms of the vocabulary.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_documents, n_terms), of ``dtype``
+            Counts, with sorted indices; terms that are not of the vocabulary are passed over.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no vocabulary, learnt or given.
+        ValueError
+            If a str is given for the iterable.
+        """
+        _refuse_string(raw_documents)
+        if "vocabulary_" not in self.__dict__:
+            self._validate_vocabulary()
+            if not self.fixed_vocabulary_:
+                raise NotFittedError("Vocabulary not fitted or provided")
+        analyzer = self._analyzer("transform")
+        vocabulary = None if analyzer is None else self._native_vocabulary("transform")
+        if analyzer is None or vocabulary is None:
+            return _sklearn_text.CountVectorizer.transform(self, raw_documents)
+        return self._count_known(raw_documents, analyzer, *vocabulary)
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Return the terms in order of their columns.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of shape (n_terms,), dtype object
+        """
+        self._check_vocabulary()
+        entry = self.__dict__["vocabulary_"]
+        names = entry.names() if isinstance(entry, Vocabulary) else None
+        return super().get_feature_names_out(input_features) if names is None else np.array(names, dtype=object)
+
+    def _check_vocabulary(self) -> None:
+        """Is there a vocabulary? As scikit-learn asks, but without making the dict."""
+        entry = self.__dict__.get("vocabulary_")
+        if not (isinstance(entry, Vocabulary) and entry.native() is not None):
+            super()._check_vocabulary()
+
+    def _native_vocabulary(self, method: str) -> tuple[Terms, npt.NDArray[np.int32], int] | None:
+        entry = self.__dict__["vocabulary_"]
+        native = entry.native() if isinstance(entry, Vocabulary) else None
+        if native is None:
+            fall_back(self, method, "vocabulary_ is not a dict of str and 0 ... n - 1")
+            return None
+        return *native, entry.n_columns
+
+    def _count_new(self, raw_documents: Iterable[Any], analyzer: Analyzer) -> Any:
+        """Count, number the terms, limit and sort them: as scikit-learn's fit_transform, step by step."""
+        rows = count_rows(
+            self._documents(), iter(raw_documents), analyzer, lambda _n_characters: Counter(Terms(), add=True)
+        )
+        terms, numbers = rows.number_terms()
+        if len(terms) == 0:
+            raise ValueError("empty vocabulary; perhaps the documents only contain stop words")
+        n_documents = len(rows.lengths)
+        max_count = self.max_df if isinstance(self.max_df, Integral) else self.max_df * n_documents
+        min_count = self.min_df if isinstance(self.min_df, Integral) else self.min_df * n_documents
+        if max_count < min_count:
+            raise ValueError("max_df corresponds to < documents than min_df")
+
+        order = np.empty(len(terms), np.uint32)  # order[r]: the number of the r-th term by code point
+        terms.sorted(order)
+        keep = None
+        if min_count > 1 or max_count < n_documents or self.max_features is not None:
+            kept = self._kept(rows.frequencies(len(terms), numbers), order, max_count, min_count)
+            if not kept.any():
+                raise ValueError("After pruning, no terms remain. Try a lower min_df or a higher max_df.")
+            if not kept.all():
+                keep = kept.view(np.uint8)
+                order = order[kept[order]]
+        columns = np.full(len(terms), -1, np.int32)
+        columns[order] = np.arange(len(order), dtype=np.int32)
+
+        rows.finish(numbers, keep, len(terms))
+        parts = rows.write(columns, self.binary, self.dtype)
+        self.vocabulary_ = Vocabulary(terms, columns, len(order))
+        return make_csr(csr_container(), *parts, (n_documents, len(order)))
+
+    def _kept(
+        self,
+        frequencies: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+        order: npt.NDArray[np.uint32],
+        max_count: float,
+        min_count: float,
+    ) -> npt.NDArray[np.bool_]:
+        """Return which terms min_df, max_df and max_features leave."""
+        document_frequency, term_frequency = frequencies
+        kept = (document_frequency <= max_count) & (document_frequency >= min_count)
+        if self.max_features is not None and kept.sum() > self.max_features:
+            # ties are broken as in scikit-learn: the same sort of the same numbers of the same dtype
+            candidates = order[kept[order]]
+            frequency = (document_frequency if self.binary else term_frequency)[candidates]
+            dtype = np.dtype(self.dtype)
+            if dtype.kind not in "bi":
+                frequency = frequency.astype(np.uint64 if dtype.kind == "u" else dtype)
+            top = candidates[(-frequency).argsort()[: self.max_features]]
+            kept = np.zeros(len(kept), bool)
+            kept[top] = True
+        return kept
+
+    def _count_known(
+        self,
+        raw_documents: Iterable[Any],
+        analyzer: Analyzer,
+        terms: Terms,
+        columns: npt.NDArray[np.int32],
+        n_columns: int,
+    ) -> Any:
+        """Count the terms of a vocabulary."""
+
+        def make_counter(n_characters: int) -> Counter:
+            counter = Counter(terms)
+            if n_characters > 16 * len(terms):
+                counter.mark_rows()
+            return counter
+
+        rows = count_rows(self._documents(), iter(raw_documents), analyzer, make_counter)
+        keep = None
+        n_ids = n_columns
+        if len(terms) > n_columns:  # terms that were pruned: they share one more column, which is dropped
+            columns = np.where(columns < 0, n_columns, columns)
+            keep = np.ones(n_columns + 1, np.uint8)
+            keep[n_columns] = 0
+            n_ids = n_columns + 1
+        rows.finish([columns.view(np.uint32)] * len(rows.counters), keep, n_ids)
+        parts = rows.write(None, self.binary, self.dtype)
+        return make_csr(csr_container(), *parts, (len(rows.lengths), n_columns))
+
+
+class TfidfTransformer(Twin, _sklearn_text.TfidfTransformer):
+    """Weight a matrix of counts by tf-idf.
+
+    Takes the parameters, has the attributes and gives the results of
+    :class:`sklearn.feature_extraction.text.TfidfTransformer`, to the bit.
+
+    Notes
+    -----
+    With n documents of which df(t) hold the term t, and s = 1 where ``smooth_idf`` else 0,
+    idf(t) = 1 + ln((n + s) / (df(t) + s)); a row is tf(t) idf(t), divided by its norm, where tf is the count or, with
+    ``sublinear_tf``, 1 + ln(count). Weights and norm take one pass over the matrix.
+
+    References
+    ----------
+    Manning, Raghavan, Schuetze, Introduction to Information Retrieval, Cambridge University Press (2008), section 6.2.
+
+    Examples
+    --------
+    >>> from deciban.feature_extraction.text import TfidfTransformer
+    >>> TfidfTransformer(norm=None).fit_transform([[1, 0], [1, 2]]).toarray().round(2).tolist()
+    [[1.0, 0.0], [1.0, 2.81]]
+    """
+
+    def transform(self, X: Any, copy: bool = True) -> Any:
+        """Weight a matrix of counts.
+
+        Parameters
+        ----------
+        X : CSR matrix or array-like of shape (n_documents, n_terms)
+            Counts.
+        copy : bool, default=True
+            Whether to copy X, or weight it in place where it is a CSR matrix of floats.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_documents, n_terms)
+
+        Raises
+        ------
+        ValueError
+            If X is malformed, not finite, or of another width than at fit.
+        """
+        if self.norm not in (None, "l1", "l2"):
+            fall_back(self, "transform", f"norm={self.norm!r}")
+            return super().transform(X, copy=copy)
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False, force_writeable=True
+        )
+        container = csr_container()
+        if getattr(X, "format", None) != "csr":
+            X = container(X)
+        data, indices, indptr = csr_parts(X)
+        if self.sublinear_tf:
+            np.log(data, data)
+            data += 1.0
+        self._weight(data, indices, indptr, None)
+        if isinstance(X, container) and data is X.data:
+            return X
+        return make_csr(container, data, indices, indptr, X.shape)
+
+    def _weight(self, data: Any, indices: Any, indptr: Any, tf: Any) -> None:
+        """Weight the rows of a CSR matrix, known to be right, in place; ``tf`` is the weight of each small count."""
+        idf = getattr(self, "idf_", None)
+        if idf is not None:
+            idf = np.ascontiguousarray(idf, dtype=data.dtype)
+        norm = self.norm
+        if idf is None and tf is None and norm is None:
+            return
+        blocks = cut(len(indptr) - 1, 1024)
+        run_blocks(
+            lambda i, _worker: weighting.weight_rows(indptr, indices, data, tf, idf, norm, *blocks[i]), len(blocks)
+        )
+
+
+class TfidfVectorizer(CountVectorizer, _sklearn_text.TfidfVectorizer):
+    r"""Convert a collection of text documents to a matrix of tf-idf features.
+
+    :class:`CountVectorizer` followed by :class:`TfidfTransformer`. Takes the parameters, has the attributes and gives
+    the results of :class:`sklearn.feature_extraction.text.TfidfVectorizer`, to the bit; see :class:`CountVectorizer` for
+    what has a native path.
+
+    Attributes
+    ----------
+    vocabulary_ : dict
+        Terms and their columns; made when it is first looked at.
+    fixed_vocabulary_ : bool
+        Whether the vocabulary was given as a parameter.
+    idf_ : ndarray of shape (n_terms,)
+        Inverse document frequencies, where ``use_idf``.
+
+    References
+    ----------
+    Manning, Raghavan, Schuetze, Introduction to Information Retrieval, Cambridge University Press (2008), section 6.2.
+
+    Examples
+    --------
+    >>> from deciban.feature_extraction.text import TfidfVectorizer
+    >>> X = TfidfVectorizer().fit_transform(["the cat sat", "the cat saw the dog"])
+    >>> X.shape
+    (2, 5)
+    """
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, raw_documents: Iterable[Any], y: Any = None) -> TfidfVectorizer:
+        """Learn the vocabulary and the idf of the documents.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : TfidfVectorizer
+        """
+        with unchanged_on_error(self):
+            self._check_params()
+            self._warn_for_unused_params()
+            self._fit_counts(raw_documents)
+        return self
+
+    def fit_transform(self, raw_documents: Iterable[Any], y: Any = None) -> Any:
+        """Learn the vocabulary and the idf of the documents, and weight their counts.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_documents, n_terms)
+        """
+        with unchanged_on_error(self):
+            self._check_params()
+            X = self._fit_counts(raw_documents)
+            return self._weighted(X)
+
+    def transform(self, raw_documents: Iterable[Any]) -> Any:
+        """Weight the counts of the documents by the idf learnt.
+
+        Parameters
+        ----------
+        raw_documents : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_documents, n_terms)
+
+        Raises
+        ------
+        NotFittedError
+            If the vectorizer is not fitted.
+        """
+        check_is_fitted(self, msg="The TF-IDF vectorizer is not fitted")
+        return self._weighted(CountVectorizer.transform(self, raw_documents))
+
+    def _fit_counts(self, raw_documents: Iterable[Any]) -> Any:
+        self._tfidf = TfidfTransformer(
+            norm=self.norm, use_idf=self.use_idf, smooth_idf=self.smooth_idf, sublinear_tf=self.sublinear_tf
+        )
+        X = CountVectorizer.fit_transform(self, raw_documents)
+        self._tfidf.fit(X)
+        return X
+
+    def _weighted(self, X: Any) -> Any:
+        """Weight counts in place; logarithms are taken once for each count that there is."""
+        tfidf = self._tfidf
+        n_features = getattr(tfidf, "n_features_in_", X.shape[1])
+        if X.dtype not in (np.float64, np.float32) or tfidf.norm not in (None, "l1", "l2") or n_features != X.shape[1]:
+            return tfidf.transform(X, copy=False)
+        tf = None
+        if tfidf.sublinear_tf and X.nnz:
+            tf = np.zeros(int(X.data.max()) + 1, X.dtype)
+            tf[1:] = np.log(np.arange(1, len(tf), dtype=X.dtype)) + X.dtype.type(1)
+        tfidf._weight(X.data, X.indices, X.indptr, tf)
+        return X
+
+
+class HashingVectorizer(_Vectorizer, _sklearn_text.HashingVectorizer):
+    r"""Convert a collection of text documents to a matrix of token counts by the hashing trick.
+
+    Takes the parameters and gives the results of :class:`sklearn.feature_extraction.text.HashingVectorizer`, to the bit
+    (MurmurHash3 of 32 bits, seed 0, alternate signs); see :class:`CountVectorizer` for what has a native path.
+
+    References
+    ----------
+    Weinberger, Dasgupta, Langford, Smola, Attenberg, Feature Hashing for Large Scale Multitask Learning, ICML (2009).
+
+    Examples
+    --------
+    >>> from deciban.feature_extraction.text import HashingVectorizer
+    >>> HashingVectorizer(n_features=16).transform(["the cat sat", "the cat saw the dog"]).shape
+    (2, 16)
+    """
+
+    def transform(self, X: Iterable[Any]) -> Any:
+        """Count the hashed terms of documents.
+
+        Parameters
+        ----------
+        X : iterable of str, bytes, file names or file objects (as ``input`` says)
+            Taken once, in batches.
+
+        Returns
+        -------
+        X : CSR matrix of shape (n_documents, n_features), of ``dtype``
+            With sorted indices; entries whose terms cancelled out are stored zeros.
+
+        Raises
+        ------
+        ValueError
+            If a str is given for the iterable, or no document.
+        UnicodeEncodeError
+            If a term holds a lone surrogate.
+        """
+        _refuse_string(X)
+        self._validate_ngram_range()
+        analyzer = self._analyzer("transform")
+        if analyzer is not None and np.dtype(self.dtype) not in (np.float64, np.float32, np.int64, np.int32):
+            fall_back(self, "transform", f"dtype={self.dtype!r}")
+            analyzer = None
+        if analyzer is None or self.norm not in (None, "l1", "l2"):
+            return super().transform(X)
+
+        n_features, alternate_sign = self.n_features, bool(self.alternate_sign)
+
+        def make_counter(n_characters: int) -> Counter:
+            counter = Counter(None, n_features=n_features, alternate_sign=alternate_sign)
+            if n_characters > 16 * n_features:
+                counter.mark_rows()
+            return counter
+
+        rows = count_rows(self._documents(), iter(X), analyzer, make_counter)
+        if len(rows.lengths) == 0:
+            return super().transform([])  # raises
+        rows.finish([None] * len(rows.counters), None, n_features)
+        data, indices, indptr = rows.write(None, self.binary, self.dtype)
+        return make_csr(csr_container(), *self._normalized(data, indices, indptr), (len(rows.lengths), n_features))
+
+    def _normalized(self, data: Any, indices: Any, indptr: Any) -> tuple[Any, Any, Any]:
+        if self.norm is not None:
+            data = data.astype(data.dtype if data.dtype.kind == "f" else np.float64, copy=False)
+            blocks = cut(len(indptr) - 1, 1024)
+            run_blocks(
+                lambda i, _worker: weighting.weight_rows(indptr, indices, data, None, None, self.norm, *blocks[i]),
+                len(blocks),
+            )
+        return data, indices, indptr
+
+    def _documents(self) -> Documents:
+        return Documents(
+            bool(self.lowercase),
+            self._prepare,
+            prepare_all=self.input != "content",
+            prepare_non_ascii=True,  # a term with a lone surrogate cannot be encoded
+        )
+
+    def _prepare(self, item: Any) -> tuple[str, bool]:
+        text, lower = super()._prepare(item)
+        if not text.isascii() and _SURROGATE.search(text):
+            for token in self.build_analyzer()(item):
+                token.encode("utf-8")
+        return text, lower
