@@ -37,7 +37,7 @@ cdef class Terms:
             terms.add(string)
         return terms
 
-    def add(self, str string):
+    def add(self, string):
         """Add one term and return its number; ``surrogatepass`` encodes lone surrogates."""
         cdef bytes encoded = string.encode("utf-8", "surrogatepass")
         cdef const uint8_t* p = encoded

@@ -18,9 +18,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction import text as _sklearn_text
 from sklearn.feature_extraction.text import (
     ENGLISH_STOP_WORDS,
+    CountVectorizer as _CountVectorizer,
+    HashingVectorizer as _HashingVectorizer,
+    TfidfTransformer as _TfidfTransformer,
+    TfidfVectorizer as _TfidfVectorizer,
     strip_accents_ascii,
     strip_accents_unicode,
     strip_tags,
@@ -190,7 +193,7 @@ def _refuse_string(raw_documents: Any) -> None:
         raise ValueError("Iterable over raw text documents expected, string object received.")
 
 
-class CountVectorizer(_Vectorizer, _sklearn_text.CountVectorizer):
+class CountVectorizer(_Vectorizer, _CountVectorizer):
     r"""Convert a collection of text documents to a matrix of token counts.
 
     Takes the parameters, has the attributes and gives the results of
@@ -282,7 +285,7 @@ class CountVectorizer(_Vectorizer, _sklearn_text.CountVectorizer):
             self._validate_ngram_range()
             analyzer = self._analyzer("fit_transform")
             if analyzer is None:
-                return _sklearn_text.CountVectorizer.fit_transform(self, raw_documents, y)
+                return _CountVectorizer.fit_transform(self, raw_documents, y)
             self._warn_for_unused_params()
             self._validate_vocabulary()
             if self.fixed_vocabulary_:
@@ -294,7 +297,7 @@ class CountVectorizer(_Vectorizer, _sklearn_text.CountVectorizer):
                     )
                 vocabulary = self._native_vocabulary("fit_transform")
                 if vocabulary is None:
-                    return _sklearn_text.CountVectorizer.fit_transform(self, raw_documents, y)
+                    return _CountVectorizer.fit_transform(self, raw_documents, y)
                 return self._count_known(raw_documents, analyzer, *vocabulary)
             return self._count_new(raw_documents, analyzer)
 
@@ -326,7 +329,7 @@ class CountVectorizer(_Vectorizer, _sklearn_text.CountVectorizer):
         analyzer = self._analyzer("transform")
         vocabulary = None if analyzer is None else self._native_vocabulary("transform")
         if analyzer is None or vocabulary is None:
-            return _sklearn_text.CountVectorizer.transform(self, raw_documents)
+            return _CountVectorizer.transform(self, raw_documents)
         return self._count_known(raw_documents, analyzer, *vocabulary)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -443,7 +446,7 @@ class CountVectorizer(_Vectorizer, _sklearn_text.CountVectorizer):
         return make_csr(csr_container(), *parts, (len(rows.lengths), n_columns))
 
 
-class TfidfTransformer(Twin, _sklearn_text.TfidfTransformer):
+class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
     """Weight a matrix of counts by tf-idf.
 
     Takes the parameters, has the attributes and gives the results of
@@ -500,7 +503,7 @@ class TfidfTransformer(Twin, _sklearn_text.TfidfTransformer):
             np.log(data, data)
             data += 1.0
         self._weight(data, indices, indptr, None)
-        if isinstance(X, container) and data is X.data:
+        if isinstance(X, container) and np.may_share_memory(data, X.data):
             return X
         return make_csr(container, data, indices, indptr, X.shape)
 
@@ -518,7 +521,7 @@ class TfidfTransformer(Twin, _sklearn_text.TfidfTransformer):
         )
 
 
-class TfidfVectorizer(CountVectorizer, _sklearn_text.TfidfVectorizer):
+class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
     r"""Convert a collection of text documents to a matrix of tf-idf features.
 
     :class:`CountVectorizer` followed by :class:`TfidfTransformer`. Takes the parameters, has the attributes and gives
@@ -628,7 +631,7 @@ class TfidfVectorizer(CountVectorizer, _sklearn_text.TfidfVectorizer):
         return X
 
 
-class HashingVectorizer(_Vectorizer, _sklearn_text.HashingVectorizer):
+class HashingVectorizer(_Vectorizer, _HashingVectorizer, auto_wrap_output_keys=None):
     r"""Convert a collection of text documents to a matrix of token counts by the hashing trick.
 
     Takes the parameters and gives the results of :class:`sklearn.feature_extraction.text.HashingVectorizer`, to the bit
