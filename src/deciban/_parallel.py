@@ -65,7 +65,9 @@ def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int |
         The first exception a task raised; blocks not yet begun are then left out.
     """
     global _pool
-    n_threads = min(n_blocks, effective_n_threads() if n_threads is None else n_threads)
+    if n_blocks > 1 and n_threads is None:
+        n_threads = effective_n_threads()
+    n_threads = min(n_blocks, n_threads or 1)
     if n_threads <= 1:
         for block in range(n_blocks):
             task(block, 0)

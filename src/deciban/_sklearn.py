@@ -5,11 +5,13 @@ Tried on scikit-learn 1.6 to 1.9. Everything else in the package uses scikit-lea
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import scipy.sparse as sp
 import sklearn
 from sklearn.base import _fit_context as fit_context
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.validation import validate_data
 
 from deciban._lazy import plain_state
@@ -40,7 +42,7 @@ class Twin:
             loads where deciban is not installed.
         """
         estimator = object.__new__(self._sklearn_class())
-        for name, value in plain_state(vars(self)).items():
+        for name, value in self.__getstate__().items():
             estimator.__dict__[name] = value.to_sklearn() if isinstance(value, Twin) else value
         return estimator
 
@@ -74,5 +76,15 @@ class Twin:
         return plain_state(super().__getstate__())  # type: ignore[arg-type]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # scikit-learn stamps its own pickles with its version and warns where they are read by another one
+        # scikit-learn stamps its own pickles with its version, and warns where another version reads them
+        version = state.get("_sklearn_version", sklearn.__version__)
+        if version != sklearn.__version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=sklearn.__version__,
+                    original_sklearn_version=version,
+                ),
+                stacklevel=2,
+            )
         self.__dict__.update((name, value) for name, value in state.items() if name != "_sklearn_version")

@@ -94,7 +94,7 @@ class Rows:
         native = dtype if dtype in _NATIVE_DTYPES else np.dtype(np.int64)
         ends = np.cumsum(self.lengths)
         n_entries = int(ends[-1]) if len(ends) else 0
-        index_dtype = np.int32 if n_entries <= np.iinfo(np.int32).max else np.int64
+        index_dtype = np.int32 if n_entries < 2**31 else np.int64
         indptr = np.zeros(len(ends) + 1, index_dtype)
         indptr[1:] = ends
         indices, data = np.empty(n_entries, index_dtype), np.empty(n_entries, native)

@@ -93,6 +93,7 @@ class _Accents(dict[int, str]):
 _ACCENTS = {"ascii": _Accents(True), "unicode": _Accents(False)}
 
 
+@lru_cache(maxsize=64)
 def _token_run(pattern: str) -> tuple[bool, int] | None:
     """Return (whether tokens are words, their least length) of a pattern with a native path, else None."""
     match = _RUN.fullmatch(pattern)
@@ -183,7 +184,7 @@ def _is_ngram_range(value: Any) -> bool:
     return (
         isinstance(value, tuple | list)
         and len(value) == 2
-        and all(isinstance(n, Integral) for n in value)
+        and all(type(n) is int or isinstance(n, Integral) for n in value)
         and 1 <= value[0] <= value[1] < 2**31
     )
 
@@ -231,6 +232,12 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
     """
 
     vocabulary_ = VocabularyAttribute()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if isinstance(state.get("vocabulary_"), dict):
+            state["vocabulary_"] = dict(state["vocabulary_"])
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -620,9 +627,13 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
     def _weighted(self, X: Any) -> Any:
         """Weight counts in place; logarithms are taken once for each count that there is."""
         tfidf = self._tfidf
-        n_features = getattr(tfidf, "n_features_in_", X.shape[1])
-        if X.dtype not in (np.float64, np.float32) or tfidf.norm not in (None, "l1", "l2") or n_features != X.shape[1]:
-            return tfidf.transform(X, copy=False)
+        if (
+            X.dtype not in (np.float64, np.float32)
+            or tfidf.norm not in (None, "l1", "l2")
+            or X.shape[0] == 0
+            or X.shape[1] != getattr(tfidf, "n_features_in_", X.shape[1])
+        ):
+            return tfidf.transform(X, copy=False)  # converts, or refuses
         tf = None
         if tfidf.sublinear_tf and X.nnz:
             tf = np.zeros(int(X.data.max()) + 1, X.dtype)
