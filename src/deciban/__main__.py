@@ -1,7 +1,7 @@
 """Run a program with scikit-learn's text vectorizers and naive Bayes classifiers replaced by deciban's.
 
-The program sees what it would see under plain ``python``: its own ``__main__`` module, ``sys.argv``, ``sys.path[0]``, exit
-code and traceback. Processes that it starts are patched too (see :mod:`deciban.patch`).
+The program sees what it would see under plain ``python``: its own ``__main__`` module, ``sys.argv``, ``sys.path[0]``,
+exit code and traceback. Processes that it starts are patched too (see :mod:`deciban.patch`).
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ def _run(arguments: list[str]) -> None:
             sys.argv[0] = names["__file__"]
         case ["-c" | "-" as option, *rest]:
             source = rest.pop(0) if option == "-c" else sys.stdin.buffer.read()
+            file = "<string>" if option == "-c" else "<stdin>"
             sys.argv[:] = [option, *rest]
             _set_path("")
-            code = compile(source, "<string>" if option == "-c" else "<stdin>", "exec", dont_inherit=True)
-            names = {"__loader__": BuiltinImporter}
+            code = compile(source, file, "exec", dont_inherit=True)
+            names = {"__loader__": BuiltinImporter} | ({} if option == "-c" else {"__file__": file, "__cached__": None})
         case _:
             sys.argv[:] = arguments
             code, names = _load_script(arguments[0])
@@ -97,15 +98,17 @@ def _load_module(name: str) -> tuple[CodeType, dict[str, Any]]:
 
 
 def _load_script(path: str) -> tuple[CodeType, dict[str, Any]]:
+    folder, path = os.path.dirname(os.path.realpath(path)), os.path.abspath(path)
     importer: Any = pkgutil.get_importer(path)
     if importer is not None:  # a directory or zip file
+        if sys.flags.safe_path:
+            sys.path.insert(0, path)
         _set_path(path)
         spec = importer.find_spec("__main__")
         if spec is None:
-            _exit(f"can't find '__main__' module in {os.path.abspath(path)!r}")
+            _exit(f"can't find '__main__' module in {path!r}")
         return _load_spec(spec, package="")
-    _set_path(os.path.dirname(os.path.realpath(path)))
-    path = os.path.abspath(path)
+    _set_path(folder)
     try:
         with io.open_code(path) as file:
             content = file.read()

@@ -7,12 +7,12 @@ that is not loaded yet is patched when it is, so patching by itself imports next
 What else changes, and what does not
     * Pickles (and joblib files) of scikit-learn's estimators load as deciban's, whole pipelines too. Pickles written
       of deciban's need deciban to load; ``estimator.to_sklearn()`` makes one that does not.
-    * Estimators that exist already stay what they are. They go on working, are pickled as scikit-learn's, and their
-      clones stay scikit-learn's too, but ``isinstance(old, MultinomialNB)`` is False while the name means deciban's class.
+    * Estimators that exist already stay scikit-learn's, and so do their clones, copies and pickles. They go on working,
+      but ``isinstance(old, MultinomialNB)`` is False while the name means deciban's class.
     * Only global names are replaced. A class kept elsewhere (in a dict, as a default argument, as the base of a
-      subclass, in a local variable) stays scikit-learn's. A method of such a subclass that spells out
-      ``super(MultinomialNB, self)`` or ``MultinomialNB.fit(self, ...)`` fails while patched; a bare ``super()`` does not.
-      So patch first, before the imports and definitions of the program.
+      subclass, in a local variable) stays scikit-learn's, and cannot itself be pickled while patched. A method of such
+      a subclass that spells out ``super(MultinomialNB, self)`` or ``MultinomialNB.fit(self, ...)`` fails while patched;
+      a bare ``super()`` does not. So patch first, before the imports and definitions of the program.
     * Worker processes: forked ones are patched like their parent. Ones that start afresh (spawn, loky) get deciban's
       objects as arguments as they are, but import scikit-learn's classes by themselves, unless the environment variable
       ``DECIBAN_PATCH=1`` is set: then every Python that has deciban installed starts patched (a ``.pth`` file sees to
@@ -25,7 +25,7 @@ from __future__ import annotations
 import copyreg
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -39,6 +39,7 @@ _CLASSES = {
 
 _lock = threading.Lock()  # never held during an import, which has locks of its own
 _depth = 0  # calls of patch_sklearn that no unpatch_sklearn has answered yet
+_loading: set[str] = set()  # modules of deciban's being executed
 _replaced: dict[str, tuple[list[tuple[type, type]], set[tuple[str, str]]]] = {}
 
 
@@ -129,7 +130,7 @@ def _replace(module: str) -> None:
         kept = {(owner, name) for owner, names in _namespaces() for name, cls in list(names.items()) if id(cls) in mine}
         _rebind({id(old): new for old, new in pairs}, kept)
         for old, _ in pairs:
-            copyreg.pickle(old, _reduce)  # type: ignore[arg-type]
+            copyreg.pickle(old, _reduce)
         _replaced[module] = pairs, kept
 
 
@@ -157,33 +158,51 @@ class _Finder:
     """
 
     def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        execute: Callable[[ModuleType, str, Callable[[ModuleType], None]], None]
         package, _, name = fullname.partition(".")
-        if package == "sklearn":
-            modules = [module for module in _CLASSES if _top(module) == name]
+        if package == "sklearn" and name in map(_top, _CLASSES):
+            execute = self._exec_theirs
+        elif package == "deciban" and name in _CLASSES:
+            execute = self._exec_ours
         else:
-            modules = [name] if package == "deciban" and name in _CLASSES else []
-        if not modules:
             return None
         others = (finder for finder in list(sys.meta_path) if finder is not self)
         spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
-        if spec is None:
-            return None
-        loader: Any = spec.loader  # made for this spec alone
-        exec_module = loader.exec_module
+        if spec is not None:
+            loader: Any = spec.loader  # made for this spec alone
+            exec_module = loader.exec_module
 
-        def exec_and_patch(module: ModuleType) -> None:
-            del loader.exec_module
-            exec_module(module)
-            for name in modules:
-                if package == "sklearn":
-                    # Not importlib.import_module, which fails where another thread is about to import it: we may wait
-                    # for each other, and then that thread patches.
-                    __import__(f"deciban.{name}")
-                else:
-                    _replace(name)
+            def exec_and_patch(module: ModuleType) -> None:
+                del loader.exec_module
+                execute(module, name, exec_module)
 
-        loader.exec_module = exec_and_patch
+            loader.exec_module = exec_and_patch
         return spec
+
+    @staticmethod
+    def _exec_theirs(module: Any, top: str, exec_module: Callable[[ModuleType], None]) -> None:
+        exec_module(module)
+        # This thread holds the import lock of scikit-learn's module and is about to ask for that of deciban's. A thread
+        # that has the latter and asks for the former must not wait for us: either it began before we look into
+        # _loading, and we leave the patch to it, or it finds the module complete, which it is, and takes no lock.
+        module.__spec__._initializing = False
+        for name in _CLASSES:
+            if _top(name) == top:
+                with _lock:
+                    loading = name in _loading
+                if not loading:
+                    __import__(f"deciban.{name}")
+
+    @staticmethod
+    def _exec_ours(module: ModuleType, name: str, exec_module: Callable[[ModuleType], None]) -> None:
+        with _lock:
+            _loading.add(name)
+        try:
+            exec_module(module)
+        finally:
+            with _lock:
+                _loading.discard(name)
+        _replace(name)
 
 
 _finder: Any = _Finder()
