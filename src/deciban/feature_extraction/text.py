@@ -627,6 +627,8 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
     def _weighted(self, X: Any) -> Any:
         """Weight counts in place; logarithms are taken once for each count that there is."""
         tfidf = self._tfidf
+        if not isinstance(tfidf, TfidfTransformer):  # made by scikit-learn: from_sklearn, or the setter of idf_
+            tfidf = TfidfTransformer.from_sklearn(tfidf)
         if (
             X.dtype not in (np.float64, np.float32)
             or tfidf.norm not in (None, "l1", "l2")

@@ -1,0 +1,69 @@
+"""scikit-learn's own tests and estimator checks, run on our classes; none left out."""
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import sklearn
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from deciban import naive_bayes
+from deciban.feature_extraction import text
+
+NAIVE_BAYES = [getattr(naive_bayes, name) for name in naive_bayes.__all__]
+TRANSFORMERS = [text.TfidfTransformer, text.CountVectorizer, text.HashingVectorizer, text.TfidfVectorizer]
+# Tests executed and estimator checks made on scikit-learn 1.9; a later one has no fewer. Tests that pytest skips do not count.
+EXECUTED = {"sklearn.tests.test_naive_bayes": 72, "sklearn.feature_extraction.tests.test_text": 131}
+CHECKS = 40
+
+
+def run_scikit_learns(module, folder, patched):
+    report = folder / f"{module}-{patched}.xml"
+    command = [sys.executable, "-W", "ignore"]
+    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(folder), f"--junitxml={report}"]
+    if patched:
+        command += ["-m", "deciban"]
+        options += ["-p", "conformance_plugin"]
+    process = subprocess.run(
+        [*command, "-m", "pytest", *options, "--pyargs", module],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    cases = ET.parse(report).getroot().iter("testcase") if report.exists() else []
+    outcomes = {(case.get("classname"), case.get("name")): sorted(child.tag for child in case) for case in cases}
+    passed = {name for name, tags in outcomes.items() if not {"failure", "error", "skipped"} & set(tags)}
+    return process, outcomes, passed
+
+
+@pytest.mark.parametrize("module", EXECUTED)
+def test_scikit_learns_own_tests_pass_on_our_classes(module, tmp_path):
+    process, outcomes, passed = run_scikit_learns(module, tmp_path, patched=True)
+    _, their_outcomes, their_passed = run_scikit_learns(module, tmp_path, patched=False)
+    assert outcomes.keys() == their_outcomes.keys()
+    assert passed >= their_passed, f"{sorted(their_passed - passed)}\n{process.stdout[-5000:]}"
+    if sklearn.__version__ >= "1.9":
+        assert len(passed) >= EXECUTED[module]
+
+
+@parametrize_with_checks([cls() for cls in (*NAIVE_BAYES, *TRANSFORMERS)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning", "ignore:Can't test estimator")
+def test_estimator_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning", "ignore:Can't test estimator")
+@pytest.mark.parametrize("cls", [*NAIVE_BAYES, *TRANSFORMERS])
+def test_as_many_checks_as_scikit_learns_class_gets(cls):
+    def names(estimator):
+        return [getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator)]
+
+    checks = names(cls())
+    assert checks == names(cls._sklearn_class()())
+    if cls in NAIVE_BAYES or cls is text.TfidfTransformer:
+        assert len(checks) >= CHECKS
