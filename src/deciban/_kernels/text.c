@@ -44,20 +44,27 @@ typedef struct {
 
 INLINE uint32_t rotate(uint32_t x, int r) { return (x << r) | (x >> (32 - r)); }
 
-/* MurmurHash3_x86_32 with seed 0. */
+INLINE uint32_t load_32(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+INLINE uint32_t murmur3_step(uint32_t h, uint32_t k) {
+    return rotate(h ^ rotate(k * 0xcc9e2d51, 15) * 0x1b873593, 13) * 5 + 0xe6546b64;
+}
+
+/* MurmurHash3_x86_32 with seed 0. Most terms have 2 to 12 bytes: their steps are selected, not branched to, for a
+ * branch that cannot be predicted costs more than three steps. 16 bytes at p must be readable. */
 INLINE uint32_t murmur3(const uint8_t *p, uint32_t n) {
-    const uint32_t c1 = 0xcc9e2d51, c2 = 0x1b873593;
-    uint32_t h = 0, i = 0;
-    for (; i + 4 <= n; i += 4) {
-        uint32_t k = (uint32_t)p[i] | (uint32_t)p[i + 1] << 8 | (uint32_t)p[i + 2] << 16 | (uint32_t)p[i + 3] << 24;
-        h = rotate(h ^ rotate(k * c1, 15) * c2, 13) * 5 + 0xe6546b64;
-    }
-    uint32_t k = 0;
-    switch (n & 3) {
-        case 3: k ^= (uint32_t)p[i + 2] << 16; /* fallthrough */
-        case 2: k ^= (uint32_t)p[i + 1] << 8;  /* fallthrough */
-        case 1: k ^= (uint32_t)p[i]; h ^= rotate(k * c1, 15) * c2;
-    }
+    uint32_t h = 0, step = murmur3_step(0, load_32(p));
+    h = n >= 4 ? step : h;
+    step = murmur3_step(h, load_32(p + 4));
+    h = n >= 8 ? step : h;
+    step = murmur3_step(h, load_32(p + 8));
+    h = n >= 12 ? step : h;
+    uint32_t i = n < 12 ? n & ~3u : 12;
+    for (; i + 4 <= n; i += 4) h = murmur3_step(h, load_32(p + i));
+    uint32_t k = load_32(p + i) & (uint32_t)TERM_MASK[n & 3];
+    h ^= rotate(k * 0xcc9e2d51, 15) * 0x1b873593; /* of no effect where nothing is left */
     h ^= n;
     h = (h ^ (h >> 16)) * 0x85ebca6b;
     h = (h ^ (h >> 13)) * 0xc2b2ae35;
@@ -74,26 +81,33 @@ INLINE uint32_t hash_column(uint32_t hash, uint32_t n_features, int alternate_si
     return column | (alternate_sign && h < 0 ? 0x80000000u : 0);
 }
 
-INLINE void tally(cutter_t *cutter, uint32_t signed_id) {
+/* Count ids (top bit: -1) in the row that begins at row_start. With marks an id that the row has already is added to,
+ * without a branch: whether a word comes again cannot be predicted. */
+static int tally(cutter_t *cutter, const uint32_t *ids, uint64_t n) {
     scratch_t *scratch = cutter->scratch;
-    uint32_t id = signed_id & 0x7FFFFFFF;
-    int32_t count = signed_id >> 31 ? -1 : 1;
-    if (scratch->mark != NULL) {
-        uint64_t mark = scratch->mark[id];
-        if (mark >> 32 == scratch->stamp) {
-            scratch->entries[cutter->row_start + (uint32_t)mark].count += count;
-            return;
+    if (GROW(scratch->entries, scratch->entries_capacity, scratch->n_entries + n + 1)) return TEXT_NO_MEMORY;
+    entry_t *row = scratch->entries + cutter->row_start;
+    uint64_t n_row = scratch->n_entries - cutter->row_start;
+    const uint32_t *ids_end = ids + n;
+    uint64_t *mark = scratch->mark, stamp = scratch->stamp;
+    if (mark == NULL) {
+        for (; ids < ids_end; ids++) {
+            row[n_row].id = *ids & 0x7FFFFFFF;
+            row[n_row++].count = *ids >> 31 ? -1 : 1;
         }
-        scratch->mark[id] = (uint64_t)scratch->stamp << 32 | (uint32_t)(scratch->n_entries - cutter->row_start);
+    } else {
+        for (; ids < ids_end; ids++) {
+            uint32_t id = *ids & 0x7FFFFFFF;
+            int again = mark[id] >> 32 == stamp;
+            uint64_t at = again ? (uint32_t)mark[id] : n_row;
+            int32_t count = row[at].count; /* read even where it means nothing yet, to spare a branch */
+            row[at].id = id;
+            row[at].count = (again ? count : 0) + (*ids >> 31 ? -1 : 1);
+            mark[id] = stamp << 32 | at;
+            n_row += !again;
+        }
     }
-    scratch->entries[scratch->n_entries].id = id;
-    scratch->entries[scratch->n_entries++].count = count;
-}
-
-static int tally_ids(cutter_t *cutter, const uint32_t *ids, uint64_t n) {
-    scratch_t *scratch = cutter->scratch;
-    if (GROW(scratch->entries, scratch->entries_capacity, scratch->n_entries + n)) return TEXT_NO_MEMORY;
-    for (uint64_t i = 0; i < n; i++) tally(cutter, ids[i]);
+    scratch->n_entries = cutter->row_start + n_row;
     return TEXT_OK;
 }
 
@@ -147,7 +161,7 @@ static int flush(cutter_t *cutter) {
         memcpy(scratch->word_ids + scratch->n_word_ids, ids, n_ids * sizeof(uint32_t));
         scratch->n_word_ids += n_ids;
     }
-    return tally_ids(cutter, ids, n_ids);
+    return tally(cutter, ids, n_ids);
 }
 
 INLINE int push(cutter_t *cutter, uint32_t start, uint32_t length) {
@@ -426,8 +440,7 @@ static int cut_padded_words(cutter_t *cutter, const analyzer_t *analyzer, const 
             } else {
                 uint64_t start = id ? scratch->word_ends[id - 1] : 0;
                 /* what was gathered of longer words comes first: rows keep the order of the document */
-                if (flush(cutter) ||
-                    tally_ids(cutter, scratch->word_ids + start, scratch->word_ends[id] - start))
+                if (flush(cutter) || tally(cutter, scratch->word_ids + start, scratch->word_ends[id] - start))
                     return TEXT_NO_MEMORY;
             }
         }
