@@ -24,8 +24,18 @@ cdef extern from "terms.h" nogil:
     uint32_t terms_find(const terms_t* terms, term_key_t key, const uint8_t* p, uint32_t n)
     uint32_t terms_add(terms_t* terms, term_key_t key, const uint8_t* p, uint32_t n)
     uint32_t terms_length(const terms_t* terms, uint32_t id)
-    int terms_sort(const terms_t* terms, uint32_t* order)
+    ctypedef struct sort_item_t:
+        uint32_t id
+    void terms_bucket(const terms_t* terms, sort_item_t* items, uint32_t* bucket_ends)
+    int terms_sort_buckets(const terms_t* terms, sort_item_t* items, const uint32_t* bucket_ends, uint32_t first,
+                           uint32_t last, uint32_t* order)
     void terms_free(terms_t* terms)
+
+
+cdef class TermSort:
+    cdef readonly Terms terms
+    cdef sort_item_t* items
+    cdef uint32_t[::1] bucket_ends
 
 
 cdef class Terms:

@@ -7,9 +7,12 @@ the tables of several threads, sorted by code point, shown as strings.
 from cpython.dict cimport PyDict_SetItem
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 import os
+
+import numpy as np
 
 # One seed a process: nobody can choose terms that collide. No result depends on it.
 cdef uint64_t SEED = int.from_bytes(os.urandom(8), "little") | 1
@@ -81,17 +84,10 @@ cdef class Terms:
         if failed:
             raise MemoryError("no memory for more terms")
 
-    def sorted(self, uint32_t[::1] order_out):
-        """order_out[r] receives the number of the r-th smallest term by code point."""
-        cdef int status
-        if order_out.shape[0] != self.c.n_terms:
-            raise ValueError(f"expected room for {self.c.n_terms} numbers, got {order_out.shape[0]}")
-        if self.c.n_terms == 0:
-            return
-        with nogil:
-            status = terms_sort(&self.c, &order_out[0])
-        if status:
-            raise MemoryError("no memory to sort terms")
+    def reserve(self, uint32_t n_terms):
+        """Make room for so many terms in all."""
+        if n_terms > self.c.n_terms and terms_reserve(&self.c, n_terms - self.c.n_terms, 0):
+            raise MemoryError("no memory for more terms")
 
     cdef str string(self, uint32_t i):
         cdef uint32_t n = terms_length(&self.c, i)
@@ -115,6 +111,45 @@ cdef class Terms:
                 raise IndexError(f"there is no term {numbers[i]} among {self.c.n_terms}")
             result[i] = self.string(numbers[i])
         return result
+
+
+cdef class TermSort:
+    """Sorts terms by code point, a range of buckets at a time (the buckets are their first two bytes)."""
+
+    def __cinit__(self, Terms terms):
+        self.terms = terms
+        self.bucket_ends = np.empty(65536, np.uint32)
+        self.items = <sort_item_t*> malloc((terms.c.n_terms + 1) * sizeof(sort_item_t))
+        if self.items == NULL:
+            raise MemoryError("no memory to sort terms")
+        with nogil:
+            terms_bucket(&terms.c, self.items, &self.bucket_ends[0])
+
+    def __dealloc__(self):
+        free(self.items)
+
+    def cut(self, uint32_t n_terms):
+        """Cut the buckets into ranges (first, last) of about n_terms terms each."""
+        cdef uint32_t bucket, first = 0, start = 0
+        cdef list ranges = []
+        for bucket in range(65536):
+            if self.bucket_ends[bucket] - start >= n_terms or bucket == 65535:
+                ranges.append((first, bucket + 1))
+                first = bucket + 1
+                start = self.bucket_ends[bucket]
+        return ranges
+
+    def sort(self, uint32_t first, uint32_t last, uint32_t[::1] order_out):
+        """order_out[r] receives the number of the r-th smallest term, for all r that fall into the buckets."""
+        cdef int status
+        if not first < last <= 65536 or order_out.shape[0] != self.terms.c.n_terms:
+            raise ValueError(f"expected room for {self.terms.c.n_terms} numbers, got {order_out.shape[0]}")
+        if self.terms.c.n_terms == 0:
+            return
+        with nogil:
+            status = terms_sort_buckets(&self.terms.c, self.items, &self.bucket_ends[0], first, last, &order_out[0])
+        if status:
+            raise MemoryError("no memory to sort terms")
 
 
 cdef extern from *:

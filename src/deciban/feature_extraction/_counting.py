@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deciban._kernels.terms import Terms
+from deciban._kernels.terms import Terms, TermSort
 from deciban._kernels.tokens import Analyzer, Counter, Documents
 from deciban._parallel import effective_n_threads, run_blocks
 
@@ -57,6 +57,7 @@ class Rows:
         if len(self.counters) == 1:
             return self.counters[0].terms, [None]
         terms = Terms()
+        terms.reserve(max((len(counter.terms) for counter in self.counters), default=0))
         numbers = [np.empty(len(counter.terms), np.uint32) for counter in self.counters]
         for block in self.blocks:
             terms.add_from(self.counters[block.worker].terms, block.n_before, block.n_after, numbers[block.worker])
@@ -106,6 +107,15 @@ class Rows:
 
         run_blocks(task, len(self.blocks))
         return data.astype(dtype, copy=False), indices, indptr
+
+
+def sort_terms(terms: Terms) -> npt.NDArray[np.uint32]:
+    """Return the numbers of terms in order of their code points."""
+    sort = TermSort(terms)
+    order = np.empty(len(terms), np.uint32)
+    ranges = sort.cut(1 << 14)
+    run_blocks(lambda i, _worker: sort.sort(*ranges[i], order), len(ranges))
+    return order
 
 
 _NATIVE_DTYPES = {np.dtype(t) for t in (np.int32, np.int64, np.float32, np.float64)}

@@ -38,7 +38,7 @@ from deciban._kernels.tokens import Analyzer, Counter, Documents
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import cut, run_blocks
 from deciban._sklearn import Twin, csr_container, fit_context, validate_data
-from deciban.feature_extraction._counting import count_rows
+from deciban.feature_extraction._counting import count_rows, sort_terms
 from deciban.feature_extraction._vocabulary import Vocabulary, VocabularyAttribute
 
 __all__ = [
@@ -384,8 +384,7 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         if max_count < min_count:
             raise ValueError("max_df corresponds to < documents than min_df")
 
-        order = np.empty(len(terms), np.uint32)  # order[r]: the number of the r-th term by code point
-        terms.sorted(order)
+        order = sort_terms(terms)
         keep = None
         if min_count > 1 or max_count < n_documents or self.max_features is not None:
             kept = self._kept(rows.frequencies(len(terms), numbers), order, max_count, min_count)
