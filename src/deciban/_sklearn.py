@@ -10,10 +10,12 @@ from typing import Any, Self
 import scipy.sparse as sp
 import sklearn
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 from deciban._lazy import plain_state
 
-__all__ = ["Twin", "csr_container", "fit_context"]
+__all__ = ["Twin", "check_partial_fit_first_call", "check_sample_weight", "csr_container", "fit_context"]
 
 
 def csr_container() -> type:
