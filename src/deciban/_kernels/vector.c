@@ -13,45 +13,69 @@
 
 #define LANES 8
 
-/* Columns [k, k + LANES * blocks) of accumulate; blocks is a constant where this is inlined, so `sum` is registers. */
-static inline void accumulate_blocks(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t k, int blocks,
-                                     double *out) {
-    double sum[4 * LANES];
-    memcpy(sum, out + k, sizeof(double) * LANES * (size_t)blocks);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const double *row = rows[i] + k;
-        for (int lane = 0; lane < LANES * blocks; lane++) {
-            sum[lane] += x[i] * row[lane];
-        }
-    }
-    memcpy(out + k, sum, sizeof(double) * LANES * (size_t)blocks);
-}
+#if defined(__GNUC__) || defined(__clang__)
+/* Eight doubles that the compiler keeps in registers; it may stand at any double's address. */
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
+typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double)), aligned(sizeof(double)), may_alias));
 
-static void accumulate(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, double *out) {
+/* Columns of accumulate: with several sums at once, one's addition does not wait for another's. */
+#define ACCUMULATE_1(type, k)                                      \
+    do {                                                           \
+        type sum = *(const type *)(out + (k));                     \
+        for (ptrdiff_t i = 0; i < n; i++) {                        \
+            sum += x[i] * *(const type *)(rows[i] + (k));          \
+        }                                                          \
+        *(type *)(out + (k)) = sum;                                \
+    } while (0)
+
+static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns,
+                                  double *out) {
     ptrdiff_t k = 0;
     for (; k + 4 * LANES <= n_columns; k += 4 * LANES) {
-        accumulate_blocks(x, rows, n, k, 4, out);
-    }
-    if (k + 2 * LANES <= n_columns) {
-        accumulate_blocks(x, rows, n, k, 2, out);
-        k += 2 * LANES;
-    }
-    if (k + LANES <= n_columns) {
-        accumulate_blocks(x, rows, n, k, 1, out);
-        k += LANES;
-    }
-    if (k + 4 <= n_columns) {
-        double sum[4];
-        memcpy(sum, out + k, sizeof sum);
+        lanes *to = (lanes *)(out + k);
+        lanes a = to[0], b = to[1], c = to[2], d = to[3];
         for (ptrdiff_t i = 0; i < n; i++) {
-            for (int lane = 0; lane < 4; lane++) {
-                sum[lane] += x[i] * rows[i][k + lane];
-            }
+            const lanes *row = (const lanes *)(rows[i] + k);
+            a += x[i] * row[0];
+            b += x[i] * row[1];
+            c += x[i] * row[2];
+            d += x[i] * row[3];
         }
-        memcpy(out + k, sum, sizeof sum);
-        k += 4;
+        to[0] = a, to[1] = b, to[2] = c, to[3] = d;
     }
-    for (; k < n_columns; k++) {
+    if (k + 2 * LANES + LANES / 2 <= n_columns) {
+        lanes *to = (lanes *)(out + k);
+        half_lanes *rest = (half_lanes *)(to + 2);
+        lanes a = to[0], b = to[1];
+        half_lanes c = *rest;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const lanes *row = (const lanes *)(rows[i] + k);
+            a += x[i] * row[0];
+            b += x[i] * row[1];
+            c += x[i] * *(const half_lanes *)(row + 2);
+        }
+        to[0] = a, to[1] = b, *rest = c;
+        k += 2 * LANES + LANES / 2;
+    }
+    for (; k + LANES <= n_columns; k += LANES) {
+        ACCUMULATE_1(lanes, k);
+    }
+    if (k + LANES / 2 <= n_columns) {
+        ACCUMULATE_1(half_lanes, k);
+        k += LANES / 2;
+    }
+    return k;
+}
+#else
+static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns,
+                                  double *out) {
+    (void)x, (void)rows, (void)n, (void)n_columns, (void)out;
+    return 0;
+}
+#endif
+
+static void accumulate(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, double *out) {
+    for (ptrdiff_t k = accumulate_lanes(x, rows, n, n_columns, out); k < n_columns; k++) {
         double sum = out[k];
         for (ptrdiff_t i = 0; i < n; i++) {
             sum += x[i] * rows[i][k];
