@@ -21,6 +21,7 @@ from deciban._parallel import cut, effective_n_threads, run_blocks
 
 Array = npt.NDArray[Any]
 
+REPLACED = "the class replaces a method of scikit-learn's that it is made of"
 CSR_TYPES = (sp.csr_matrix, sp.csr_array)
 DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32"))
 INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
@@ -107,29 +108,43 @@ def encode(y: Array) -> tuple[Array, npt.NDArray[np.int32]]:
     return (np.flatnonzero(present) + smallest).astype(y.dtype), rank[shifted]
 
 
+def positions(y: Array, classes: Array) -> npt.NDArray[np.int32] | None:
+    """Return each label's index among sorted classes, -1 where it is none of them; None if they do not compare."""
+    if y.dtype != classes.dtype and {y.dtype.kind, classes.dtype.kind} not in ({"i"}, {"f"}, {"i", "f"}, {"U"}):
+        return None
+    if y.dtype.kind not in "iufU":
+        return None
+    codes = np.searchsorted(classes, y)
+    codes[codes == len(classes)] = 0
+    codes[classes[codes] != y] = -1
+    return codes.astype(np.int32)
+
+
 def encode_known(y: Array, classes: Array) -> npt.NDArray[np.int32] | None:
     """Return each label's index among known classes, as scikit-learn's partial_fit counts it; None if only it can say.
 
     A label that is not among the classes is counted for none (-1). With two classes and at most two different labels
     scikit-learn takes whatever is not the second class for the first, and with one class everything for that one.
     """
-    kinds = {y.dtype.kind, classes.dtype.kind}
-    if y.dtype != classes.dtype and not kinds <= {"i", "f"} and not kinds <= {"U"}:
-        return None
-    if y.dtype.kind == "i":
+    if y.dtype.kind in "iu":
         limits = np.iinfo(y.dtype)
-        if classes.dtype.kind == "f" or classes[0] < limits.min or classes[-1] > limits.max:
+        if classes.dtype.kind not in "iu" or classes[0] < limits.min or classes[-1] > limits.max:
             return None
-    elif y.dtype.kind not in "fUu" or type_of_target(y) not in ("binary", "multiclass"):
+    elif type_of_target(y) not in ("binary", "multiclass"):
         return None
-    if len(classes) == 1:
-        return np.zeros(len(y), np.int32)
-    codes = np.searchsorted(classes, y)
-    codes[codes == len(classes)] = 0
-    unseen = classes[codes] != y
-    if unseen.any():
-        codes[unseen] = 0 if len(classes) == 2 and len(np.unique(y)) <= 2 else -1
-    return codes.astype(np.int32)
+    codes = positions(y, classes)
+    if codes is None or len(classes) == 1:
+        return codes if codes is None else np.zeros_like(codes)
+    if len(classes) == 2 and codes.min() < 0 and len(np.unique(y)) <= 2:
+        codes[codes < 0] = 0
+    return codes
+
+
+def group_rows(codes: Array, n_classes: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the rows listed by class, and where each class starts (and the last one ends) in that list."""
+    starts, order = np.zeros(n_classes + 1, np.intp), np.empty(len(codes), np.intp)
+    counts.group_rows(codes, starts, order)
+    return order[: starts[-1]], starts
 
 
 def class_counts(codes: Array, n_classes: int, weights: Array) -> npt.NDArray[np.float64]:
@@ -159,7 +174,7 @@ def count_sparse(
     strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
     run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
     kernel = sum_rows[data.dtype, indices.dtype]
-    bounds = _balanced(codes, np.diff(indptr), n_classes, n_threads)
+    bounds = balanced(codes, np.diff(indptr), n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
@@ -171,7 +186,7 @@ def count_sparse(
     return table, int(np.bitwise_or.reduce(trouble))
 
 
-def _balanced(codes: Array, sizes: Array, n_classes: int, n_parts: int) -> list[int]:
+def balanced(codes: Array, sizes: Array, n_classes: int, n_parts: int) -> list[int]:
     """Cut the classes into at most ``n_parts`` ranges of about as many entries each."""
     if n_parts == 1 or n_classes == 1:
         return [0, n_classes]
@@ -189,7 +204,7 @@ def count_dense(
     kernel = sum_dense_rows[X.dtype,]
     sums = np.zeros((n_classes, X.shape[1]))
     n_threads = effective_n_threads() if X.size > _SMALL_ENTRIES else 1
-    bounds = _balanced(codes, np.ones(len(codes)), n_classes, n_threads)
+    bounds = balanced(codes, np.ones(len(codes)), n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
@@ -241,19 +256,21 @@ def column_totals(table: Array) -> npt.NDArray[np.float64]:
 
 
 class Counts(Lazy):
-    """``feature_count_`` as a table with features first; whoever looks at it gets its transpose.
+    """Counts as a table with features first; ``view`` is how the attribute shows it.
 
     The logarithms belong to the counts as fit left them. Somebody who sees the counts can write to them, so the
     logarithms are made first.
     """
 
-    __slots__ = ("table",)
+    __slots__ = ("starts", "table")
 
-    def __init__(self, table: Array, *dependents: Lazy) -> None:
-        def make() -> Array:
+    starts: Array  # of each feature's rows, where a feature has several
+
+    def __init__(self, table: Array, view: Callable[[], Any], *dependents: Lazy) -> None:
+        def make() -> Any:
             for dependent in dependents:
                 dependent.get()
-            return table.T
+            return view()
 
         super().__init__(make)
         self.table = table

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from deciban._counting import CSR_TYPES, DATA_DTYPES, INDEX_DTYPES, Array, Table, entries, malformed, overrides, specialise
+from deciban._counting import (
+    CSR_TYPES,
+    DATA_DTYPES,
+    INDEX_DTYPES,
+    REPLACED,
+    Array,
+    Table,
+    entries,
+    malformed,
+    overrides,
+    specialise,
+)
 from deciban._fallback import fall_back
 from deciban._kernels import posterior
 from deciban._parallel import cut, run_blocks
@@ -17,12 +29,37 @@ _NO_CLASSES = np.empty(0, np.intp)
 _BLOCK = 1 << 18  # multiplications a block: 50-100 us
 
 
-class LinearPosterior:
-    """Mixin: joint log likelihood = X times a table of shape (n_features, n_classes), plus an offset for each class."""
+Rows = Callable[[int, int, Array, Array], int]
 
-    _home: type  # the class whose methods the kernels stand for
+
+def answer_rows(
+    rows: Rows, answer: int, n_rows: int, n_classes: int, cost: int, together: int = 1
+) -> tuple[Array, int]:
+    """Call ``rows(start, stop, out, largest)`` for blocks of all rows; return the answer and the trouble met.
+
+    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of ``together``.
+    """
+    largest_only = answer == posterior.LARGEST
+    largest = np.empty(n_rows, np.intp) if largest_only else _NO_CLASSES
+    size = max(1, _BLOCK // (n_classes * cost * together)) * together
+    if size >= n_rows:
+        out = np.empty((1 if largest_only else n_rows, n_classes))
+        return largest if largest_only else out, rows(0, n_rows, out, largest)
+    out = np.empty((0 if largest_only else n_rows, n_classes))
+    blocks = cut(n_rows, size)
+    trouble = [0] * len(blocks)
+
+    def task(block: int, _: int) -> None:
+        trouble[block] = rows(*blocks[block], np.empty((1, n_classes)) if largest_only else out, largest)
+
+    run_blocks(task, len(blocks))
+    return largest if largest_only else out, int(np.bitwise_or.reduce(trouble))
+
+
+class Predictions:
+    """Mixin: the four public predictions, all by ``_answer``."""
+
     classes_: Array
-    class_log_prior_: Array
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return joint log probability estimates, ``log P(x, y)``.
@@ -90,9 +127,26 @@ class LinearPosterior:
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
+        raise NotImplementedError
+
+    def _hooked(self, home: type, answer: int, method: str) -> bool:
+        """Return whether the class replaces what scikit-learn's method is made of, and say so."""
         hooks = ("_joint_log_likelihood", "_check_X") + (("predict_log_proba",) if answer == posterior.POSTERIOR else ())
-        if overrides(type(self), self._home, hooks):
-            fall_back(self, method, "the class replaces a method of scikit-learn's that it is made of")
+        if overrides(type(self), home, hooks):
+            fall_back(self, method, REPLACED)
+            return True
+        return False
+
+
+class LinearPosterior(Predictions):
+    """Mixin: joint log likelihood = X times a table of shape (n_features, n_classes), plus an offset for each class."""
+
+    _home: type  # the class whose methods the kernels stand for
+    class_log_prior_: Array
+
+    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
+        if self._hooked(self._home, answer, method):
             return None
         state = self.__dict__
         if (
@@ -116,31 +170,15 @@ class LinearPosterior:
         if isinstance(X, np.ndarray):
             return self._dense(X, table, offset, answer, method)
 
-        n_rows = X.shape[0]
         data, indices, indptr = entries(X)
         kernel = _sparse_rows[data.dtype, indices.dtype]
         binary, threshold = self._threshold(X.dtype)
-        n_classes = len(offset)
-        largest = np.empty(n_rows, np.intp) if answer == posterior.LARGEST else _NO_CLASSES
-        size = max(1, _BLOCK * n_rows // (n_classes * (len(data) + n_rows)))
-        if size >= n_rows:
-            out = np.empty((n_rows if answer != posterior.LARGEST else 1, n_classes))
-            trouble = kernel(
-                data, indices, indptr, table, offset, binary, threshold, answer, 0, n_rows, out, largest
-            )
-        else:
-            blocks = cut(n_rows, size)
-            out = np.empty((n_rows if answer != posterior.LARGEST else 0, n_classes))
-            troubles = [0] * len(blocks)
+        n_rows = X.shape[0]
 
-            def task(block: int, _: int) -> None:
-                place = out if answer != posterior.LARGEST else np.empty((1, n_classes))
-                troubles[block] = kernel(
-                    data, indices, indptr, table, offset, binary, threshold, answer, *blocks[block], place, largest
-                )
+        def rows(start: int, stop: int, out: Array, largest: Array) -> int:
+            return kernel(data, indices, indptr, table, offset, binary, threshold, answer, start, stop, out, largest)
 
-            run_blocks(task, len(blocks))
-            trouble = int(np.bitwise_or.reduce(troubles))
+        found, trouble = answer_rows(rows, answer, n_rows, len(offset), len(data) // n_rows + 1)
         if trouble:
             if trouble & posterior.MALFORMED:
                 raise malformed(X)
@@ -149,7 +187,7 @@ class LinearPosterior:
             if trouble & posterior.UNDEFINED:
                 fall_back(self, method, "a sample has no finite joint log likelihood")
                 return None
-        return largest if answer == posterior.LARGEST else out
+        return found
 
     def _dense(self, X: Array, table: Array, offset: Array, answer: int, method: str) -> Array | None:
         if X.dtype.kind not in "iub" and X.dtype not in (np.float64, np.float32, np.float16):

@@ -13,18 +13,19 @@ import numpy as np
 import sklearn.naive_bayes as parent
 
 from deciban import _counting as counting
-from deciban._counting import Array, Counts, Table, TableAttribute
+from deciban._categorical import CategoricalNB
+from deciban._counting import REPLACED, Array, Counts, Table, TableAttribute
 from deciban._fallback import fall_back
+from deciban._gaussian import GaussianNB
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
 from deciban._posterior import LinearPosterior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
-__all__ = ["BernoulliNB", "ComplementNB", "MultinomialNB"]
+__all__ = ["BernoulliNB", "CategoricalNB", "ComplementNB", "GaussianNB", "MultinomialNB"]
 
 _NO_WEIGHTS = np.empty(0)
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
-_REPLACED = "the class replaces a method of scikit-learn's that it is made of"
 
 
 class _CountingNB(LinearPosterior, Twin):
@@ -58,7 +59,7 @@ class _CountingNB(LinearPosterior, Twin):
         """
         with counting.unchanged_on_error(self):
             if counting.overrides(type(self), self._home, _FIT_HOOKS):
-                return self._parent_fit(_REPLACED, X, y, sample_weight)
+                return self._parent_fit(REPLACED, X, y, sample_weight)
             rows, labels = self._rows(X, y, reset=True)
             if not _countable(rows):
                 return self._parent_fit(f"there is no kernel for dtype {rows.dtype}", X, y, sample_weight)
@@ -106,7 +107,7 @@ class _CountingNB(LinearPosterior, Twin):
         done = np.zeros(1, np.uint8)
         with counting.unchanged_on_error(self, done):
             if counting.overrides(type(self), self._home, _FIT_HOOKS):
-                return self._parent_partial_fit(_REPLACED, X, y, classes, sample_weight)
+                return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
             state = self.__dict__
             first_call = "classes_" not in state
             rows, labels = self._rows(X, y, reset=first_call)
@@ -116,6 +117,10 @@ class _CountingNB(LinearPosterior, Twin):
                     del self.classes_
                     return self._parent_partial_fit("classes holds a label twice", X, y, classes, sample_weight)
                 state["class_count_"] = np.zeros(len(self.classes_))
+            elif classes is not None and len(classes) != len(self.classes_):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                )
             codes = counting.encode_known(labels, self.classes_)
             weights = self._weights(sample_weight, rows)
             table = None if first_call else self._table()
@@ -154,7 +159,7 @@ class _CountingNB(LinearPosterior, Twin):
             if increments is None:
                 binary, threshold = self._threshold(rows.dtype)
                 kernel = counting.merge_rows[parts[0].dtype, parts[1].dtype]
-                order = np.argsort(codes, kind="stable")
+                order, _ = counting.group_rows(codes, len(self.classes_))
                 kernel(*parts, codes, order, weights, binary, threshold, np.zeros(len(table)), table, done)
             elif table is not None:
                 counts.add(increments, table, done)
@@ -235,7 +240,7 @@ class _CountingNB(LinearPosterior, Twin):
     def _set_lazily(self, table: Array, alpha: Any) -> None:
         """Set the attributes that depend on the counts, to be made of them when somebody asks."""
         log_prob = self._lazy_log_prob(table, np.array(alpha, dtype=np.float64))
-        self.feature_count_ = Counts(table, log_prob)
+        self.feature_count_ = Counts(table, lambda: table.T, log_prob)
         self.feature_log_prob_ = log_prob
         self._update_class_log_prior(class_prior=self.class_prior)  # type: ignore[attr-defined]
 

