@@ -233,7 +233,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             raise ValueError(f"class_prior_ must have shape ({n_classes},), got {prior.shape}")
         offset = np.log(prior) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
         kernel = _gaussian_rows[rows.dtype,]
-        room = posterior.TILE_ROWS * (min(n_features, posterior.TILE_FEATURES) + n_classes) + n_classes
+        room = posterior.TILE_ROWS * (2 * min(n_features, posterior.TILE_FEATURES) + n_classes)
 
         def task(start: int, stop: int, out: Array, largest: Array) -> int:
             return kernel(rows, mean, precision, offset, answer, start, stop, out, largest, np.empty(room))

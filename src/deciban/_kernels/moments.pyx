@@ -41,7 +41,7 @@ cdef const vector_ops* ops = vector_ops_select()
 
 cdef enum:
     CHUNK = 64
-    AHEAD = 6  # rows
+    AHEAD = 12  # rows
     LINE = 64  # bytes
 
 CHUNK_ROWS = CHUNK

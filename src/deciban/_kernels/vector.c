@@ -165,6 +165,60 @@ static int normalize(double *values, ptrdiff_t n, int as_probability) {
     return 1;
 }
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define HAVE_SHUFFLE 1
+/* Swap the off-diagonal blocks of the pair (a, b): of 1, 2, then 4 lanes; three rounds transpose eight by eight. */
+#define SWAP_1(a, b, x, y)                                              \
+    x = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);       \
+    y = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
+#define SWAP_2(a, b, x, y)                                              \
+    x = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);        \
+    y = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define SWAP_4(a, b, x, y)                                              \
+    x = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);        \
+    y = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+
+static inline void transpose(const double *x, ptrdiff_t stride, double *out) {
+    lanes a[LANES], b[LANES];
+    for (int row = 0; row < LANES; row++) {
+        a[row] = *(const lanes *)(x + row * stride);
+    }
+    SWAP_1(a[0], a[1], b[0], b[1]);
+    SWAP_1(a[2], a[3], b[2], b[3]);
+    SWAP_1(a[4], a[5], b[4], b[5]);
+    SWAP_1(a[6], a[7], b[6], b[7]);
+    SWAP_2(b[0], b[2], a[0], a[2]);
+    SWAP_2(b[1], b[3], a[1], a[3]);
+    SWAP_2(b[4], b[6], a[4], a[6]);
+    SWAP_2(b[5], b[7], a[5], a[7]);
+    SWAP_4(a[0], a[4], b[0], b[4]);
+    SWAP_4(a[1], a[5], b[1], b[5]);
+    SWAP_4(a[2], a[6], b[2], b[6]);
+    SWAP_4(a[3], a[7], b[3], b[7]);
+    for (int f = 0; f < LANES; f++) {
+        *(lanes *)(out + f * VECTOR_ROWS) = b[f];
+    }
+}
+#endif
+#endif
+
+static void interleave(const double *x, ptrdiff_t stride, ptrdiff_t n_features, double *out) {
+    ptrdiff_t f = 0;
+#ifdef HAVE_SHUFFLE
+    for (; f + LANES <= n_features; f += LANES) {
+        for (int row = 0; row < VECTOR_ROWS; row += LANES) {
+            transpose(x + row * stride + f, stride, out + f * VECTOR_ROWS + row);
+        }
+    }
+#endif
+    for (; f < n_features; f++) {
+        for (int row = 0; row < VECTOR_ROWS; row++) {
+            out[f * VECTOR_ROWS + row] = x[row * stride + f];
+        }
+    }
+}
+
 static void squared_distance(const double *x, const double *mean, const double *precision, ptrdiff_t n_features,
                              double *out) {
 #if defined(__GNUC__) || defined(__clang__)
@@ -187,6 +241,30 @@ static void squared_distance(const double *x, const double *mean, const double *
         }
     }
 #endif
+}
+
+static int nearest(const double *distance, const double *offset, ptrdiff_t n_classes, int64_t *nearest_out) {
+    double best[VECTOR_ROWS];
+    int64_t winner[VECTOR_ROWS], infinite[VECTOR_ROWS] = {0};
+    for (int row = 0; row < VECTOR_ROWS; row++) {
+        best[row] = -INFINITY;
+        winner[row] = 0;
+    }
+    for (ptrdiff_t k = 0; k < n_classes; k++) {
+        for (int row = 0; row < VECTOR_ROWS; row++) {
+            double d = distance[k * VECTOR_ROWS + row];
+            double value = offset[k] - 0.5 * d;
+            winner[row] = value > best[row] ? k : winner[row];
+            best[row] = value > best[row] ? value : best[row];
+            infinite[row] |= d <= DBL_MAX ? 0 : 1; /* NaN too */
+        }
+    }
+    int64_t any = 0;
+    for (int row = 0; row < VECTOR_ROWS; row++) {
+        any |= infinite[row];
+    }
+    memcpy(nearest_out, winner, sizeof winner);
+    return !any;
 }
 
 /* One column, or one vector of columns, of moments. */
@@ -220,4 +298,4 @@ static void moments(const double *x, const double *weights, double total, ptrdif
     }
 }
 
-const vector_ops TIER_NAME(vector_ops) = {accumulate, exp_shifted, normalize, squared_distance, moments};
+const vector_ops TIER_NAME(vector_ops) = {accumulate, exp_shifted, normalize, interleave, squared_distance, nearest, moments};
