@@ -182,6 +182,12 @@ def finish_rows(double[:, ::1] values, int answer, Py_ssize_t start, Py_ssize_t 
     return trouble
 
 
+def exp_shifted(double[::1] values, double shift):
+    """Replace values by exp(values - shift): what the answers are made with, for tests of its accuracy."""
+    if values.shape[0]:
+        ops.exp_shifted(&values[0], values.shape[0], shift)
+
+
 def category_rows(
     const index_t[:, :] X, const Py_ssize_t[::1] starts, const double[:, ::1] table, const double[::1] offset,
     int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out,
