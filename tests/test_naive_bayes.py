@@ -134,8 +134,10 @@ def test_any_sparse_matrix_has_the_bits_of_scikit_learn(data):
     weights = data.draw(st.none() | st.lists(st.floats(0.01, 10), min_size=n, max_size=n))
     name = data.draw(st.sampled_from(COUNTING))
     their, our = pair(name, alpha=data.draw(st.sampled_from([0.01, 1.0, 3.5])))
-    assert_same_fit(their.fit(X, y, weights), our.fit(X, y, weights), exact=True)
-    assert_same_answers(their, our, X, exact=True, rtol=1e-9, atol=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # Bernoulli: a repeated feature counts for more than its sample
+        assert_same_fit(their.fit(X, y, weights), our.fit(X, y, weights), exact=True)
+        assert_same_answers(their, our, X, exact=True, rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
@@ -356,7 +358,7 @@ def test_smoothing_and_priors(name, sparse, parameters):
     X = sp.csr_matrix(X0) if sparse and name != "CategoricalNB" else X0
     their, our = pair(name, **parameters)
     assert_alike(lambda m: m.fit(X, Y0), their, our)
-    if hasattr(their, "class_log_prior_"):
+    if hasattr(our, "class_log_prior_"):
         for method in METHODS:
             assert_alike_answer(their, our, method, X)
     assert_alike(lambda m: m.partial_fit(X, Y0, classes=[0, 1, 2]), *pair(name, **parameters))
@@ -380,7 +382,7 @@ def test_gaussian_parameters(priors, var_smoothing):
     X, y = samples("GaussianNB")
     their, our = pair("GaussianNB", priors=priors, var_smoothing=var_smoothing)
     assert_alike(lambda m: m.fit(X, y), their, our)
-    if hasattr(their, "var_"):
+    if hasattr(our, "var_"):
         for method in METHODS:
             assert_alike_answer(their, our, method, X)
         assert_alike(lambda m: m.partial_fit(X[:20], y[:20]), their, our)
@@ -414,14 +416,14 @@ def test_categorical_min_categories(min_categories):
     X, y = samples("CategoricalNB", dtype="int64")
     their, our = pair("CategoricalNB", min_categories=min_categories)
     assert_alike(lambda m: m.fit(X, y), their, our)
-    if hasattr(their, "category_count_"):
+    if hasattr(our, "category_count_"):
         more = X.copy()
         more[0, 0] = 11
         assert_alike_answer(their, our, "predict_proba", more)  # IndexError
         assert_alike(lambda m: m.partial_fit(more, y), their, our)
         assert_alike(lambda m: m.partial_fit(X[:3], y[:3]), their, our)
         assert_alike_answer(their, our, "predict_proba", more)
-    assert_alike_answer(their, our, "predict_proba", -X)
+        assert_alike_answer(their, our, "predict_proba", -X)
 
 
 # What predictions are given

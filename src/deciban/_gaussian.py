@@ -85,9 +85,8 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             reason = self._no_kernel()
             if reason is None:
                 labels = y if _is_plain_labels(y, X) else validate_data(self, y=y)
-                classes, codes = (
-                    counting.encode(labels) if labels.dtype.kind in "iu" else (np.unique(labels), None)
-                )
+                whole = labels.dtype.kind in "iu" and len(labels) > 0
+                classes, codes = counting.encode(labels) if whole else (np.unique(labels), None)
                 self.classes_ = None
                 check_partial_fit_first_call(self, classes)
                 reason = self._learn(X, labels, codes, sample_weight, first_call=True)

@@ -196,8 +196,12 @@ class LinearPosterior(Predictions):
         binary, threshold = self._threshold(X.dtype)
         if binary:
             X = (threshold < X).astype(np.float64)
-        joint = np.ascontiguousarray(X @ table)
-        joint += offset
+        with np.errstate(all="ignore"):
+            joint = np.ascontiguousarray(X @ table)
+            joint += offset
+        if not np.isfinite(joint).all():
+            fall_back(self, method, "a sample has no finite joint log likelihood")
+            return None
         if answer == posterior.JOINT:
             return joint
         if answer == posterior.LARGEST:
