@@ -12,11 +12,13 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.base import _fit_context as fit_context
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import validate_data
 
 from deciban._lazy import plain_state
 
-__all__ = ["Twin", "csr_container", "fit_context", "validate_data"]
+__all__ = ["Twin", "check_partial_fit_first_call", "check_sample_weight", "csr_container", "fit_context", "validate_data"]
 
 
 def csr_container() -> type:

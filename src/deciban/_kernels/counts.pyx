@@ -1,0 +1,283 @@
+"""Sums of the rows of each class.
+
+    table[f, c] = sum over the rows i of class c, in order, of weight[i] * X[i, f]
+
+`codes[i]` is the class of row i, or negative for a row that counts for none. `table` is feature-major, (n_features,
+n_classes). Every sum is made in row order, which is the order of SciPy's product with a one-hot matrix and gives its
+bits; one call does the rows of the classes [class_start, class_stop), so that calls for different classes write to
+different cells and the result does not depend on how classes are shared among threads.
+
+Cost: O(entries of the classes) + one look at every row's code; an entry reads data and index (12-16 bytes) and updates
+one random cell. Measured on Zen 5: 1.6 ns an entry while the table fits in L3, 12 ns for a table of 1.6 GB; going through
+a buffer for each class, which stays in L2, takes twice as long because every buffer is written out in full.
+
+Edge cases: indices may be unsorted and repeated. What is wrong with the input is reported, not raised: MALFORMED (a row
+pointer or an index out of range; nothing is read or written there), NONFINITE, NEGATIVE.
+"""
+
+from libc.string cimport memset
+
+ctypedef fused data_t:
+    double
+    float
+    int
+    long long
+
+ctypedef fused index_t:
+    int
+    long long
+
+MALFORMED, NONFINITE, NEGATIVE = 1, 2, 4
+cdef enum Trouble:
+    _MALFORMED = 1
+    _NONFINITE = 2
+    _NEGATIVE = 4
+
+
+def group_rows(const int[::1] codes, Py_ssize_t[::1] starts, Py_ssize_t[::1] order):
+    """List the rows of each class, in row order: class c's are order[starts[c]:starts[c + 1]]. `starts` comes as zeros."""
+    cdef Py_ssize_t row, c, n_classes = starts.shape[0] - 1
+    with nogil:
+        for row in range(codes.shape[0]):
+            if codes[row] >= 0:
+                starts[codes[row]] += 1
+        for c in range(1, n_classes + 1):
+            starts[c] += starts[c - 1]
+        # each class is filled from its end, which leaves its start behind
+        for row in range(codes.shape[0] - 1, -1, -1):
+            if codes[row] >= 0:
+                starts[codes[row]] -= 1
+                order[starts[codes[row]]] = row
+
+
+def clear(double[:, ::1] table, Py_ssize_t start, Py_ssize_t stop):
+    """Set rows [start, stop) to zero: the first touch of fresh pages, on the thread that runs this."""
+    if stop > start and table.shape[1]:
+        with nogil:
+            memset(&table[start, 0], 0, (stop - start) * table.shape[1] * sizeof(double))
+
+
+cdef inline int _trouble(double nothing, bint negative) noexcept nogil:
+    return (_NONFINITE if nothing != 0.0 else 0) | (_NEGATIVE if negative else 0)
+
+
+cdef int _sum_rows(
+    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const int[::1] codes,
+    const double[::1] weights, int class_start, int class_stop, bint binary, double threshold, double[:, ::1] table,
+) noexcept nogil:
+    cdef Py_ssize_t row, j, begin, end
+    cdef Py_ssize_t n_classes = table.shape[1], n_entries = indices.shape[0]
+    cdef unsigned long long feature, n_features = <unsigned long long> table.shape[0]
+    cdef int code
+    cdef double value, weight = 1.0, nothing = 0.0
+    cdef bint negative = False
+    cdef bint weighted = weights.shape[0] > 0
+    cdef double* cells
+    for row in range(codes.shape[0]):
+        code = codes[row]
+        if code < class_start or code >= class_stop:
+            continue
+        begin, end = indptr[row], indptr[row + 1]
+        if begin < 0 or end < begin or end > n_entries:
+            return _MALFORMED
+        if weighted:
+            weight = weights[row]
+        cells = &table[0, 0] + code if n_features else NULL
+        for j in range(begin, end):
+            feature = <unsigned long long> <long long> indices[j]
+            if feature >= n_features:
+                return _MALFORMED
+            value = <double> data[j]
+            negative |= value < 0.0
+            if data_t is double or data_t is float:
+                nothing += value - value  # NaN once something is not finite
+            if binary:
+                value = 1.0 if value > threshold else 0.0
+            cells[<Py_ssize_t> feature * n_classes] += weight * value
+    return _trouble(nothing, negative)
+
+
+def sum_rows(
+    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const int[::1] codes,
+    const double[::1] weights, int class_start, int class_stop, bint binary, double threshold, double[:, ::1] table,
+):
+    """Add the rows of classes [class_start, class_stop) to `table`; return the kinds of trouble met, or 0.
+
+    `weights` may be empty, for ones. With `binary`, a value counts as 1 if it is above `threshold`, else as 0.
+    """
+    cdef int trouble
+    with nogil:
+        trouble = _sum_rows(
+            data, indices, indptr, codes, weights, class_start, class_stop, binary, threshold, table)
+    return trouble
+
+
+def check_rows(
+    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t n_rows,
+    Py_ssize_t n_features,
+):
+    """Return what is wrong with a CSR matrix: the kinds of trouble, or 0."""
+    cdef Py_ssize_t row, j, begin, end, n_entries = indices.shape[0]
+    cdef double value, nothing = 0.0
+    cdef bint negative = False
+    for row in range(n_rows):
+        begin, end = indptr[row], indptr[row + 1]
+        if begin < 0 or end < begin or end > n_entries:
+            return _MALFORMED
+        for j in range(begin, end):
+            if <unsigned long long> <long long> indices[j] >= <unsigned long long> n_features:
+                return _MALFORMED
+            value = <double> data[j]
+            negative |= value < 0.0
+            if data_t is double or data_t is float:
+                nothing += value - value
+    return _trouble(nothing, negative)
+
+
+def merge_rows(
+    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const int[::1] codes,
+    const Py_ssize_t[::1] order, const double[::1] weights, bint binary, double threshold, double[::1] scratch,
+    double[:, ::1] table, unsigned char[::1] done,
+):
+    """Sum the rows of each class by themselves, then add the sums to a table that has counts already.
+
+    For a batch much smaller than the table: O(entries), and the bits of `table += sums` because a batch is summed before it
+    is added. Rows have passed :func:`check_rows`; `order` lists them by class, each class's in row order; `scratch`, of
+    n_features zeros, is left as zeros. `done[0]` is set at the end with no chance for an interrupt in between.
+    """
+    cdef Py_ssize_t i, first = 0, last, row, j, n = order.shape[0], n_classes = table.shape[1]
+    cdef int code
+    cdef double value, weight = 1.0
+    cdef bint weighted = weights.shape[0] > 0
+    with nogil:
+        while first < n:
+            code = codes[order[first]]
+            last = first
+            while last < n and codes[order[last]] == code:
+                last += 1
+            if code >= 0:
+                for i in range(first, last):
+                    row = order[i]
+                    if weighted:
+                        weight = weights[row]
+                    for j in range(indptr[row], indptr[row + 1]):
+                        value = <double> data[j]
+                        if binary:
+                            value = 1.0 if value > threshold else 0.0
+                        scratch[indices[j]] += weight * value
+                for i in range(first, last):
+                    row = order[i]
+                    for j in range(indptr[row], indptr[row + 1]):
+                        # a repeated feature finds zero the second time
+                        table[indices[j], code] += scratch[indices[j]]
+                        scratch[indices[j]] = 0.0
+            first = last
+        done[0] = 1
+
+
+def add(const double[:, ::1] increments, double[:, ::1] table, unsigned char[::1] done):
+    """Do `table += increments` and set `done[0]` with no chance for an interrupt in between."""
+    cdef Py_ssize_t i, k
+    with nogil:
+        for i in range(table.shape[0]):
+            for k in range(table.shape[1]):
+                table[i, k] += increments[i, k]
+        done[0] = 1
+
+
+def sum_dense_rows(
+    const data_t[:, ::1] X, const int[::1] codes, const double[::1] weights, int class_start, int class_stop,
+    bint binary, double threshold, double[:, ::1] sums,
+):
+    """Add the dense rows of classes [class_start, class_stop) to `sums` (n_classes, n_features); return the trouble."""
+    cdef Py_ssize_t row, f
+    cdef int code
+    cdef double weight = 1.0, smallest = 0.0, value
+    cdef bint weighted = weights.shape[0] > 0
+    cdef bint negative = False
+    with nogil:
+        for row in range(X.shape[0]):
+            code = codes[row]
+            if code < class_start or code >= class_stop:
+                continue
+            if weighted:
+                weight = weights[row]
+            if binary:
+                for f in range(X.shape[1]):
+                    sums[code, f] += weight * (1.0 if X[row, f] > threshold else 0.0)
+            else:
+                for f in range(X.shape[1]):
+                    value = <double> X[row, f]
+                    negative |= value < 0.0
+                    sums[code, f] += weight * value
+    return _trouble(smallest, negative)
+
+
+def sum_categories(
+    const index_t[:, :] X, const int[::1] codes, const double[::1] weights, int class_start, int class_stop,
+    const Py_ssize_t[::1] starts, double[:, ::1] table,
+):
+    """Count the categories of every feature for classes [class_start, class_stop), in row order.
+
+    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); X has been checked to
+    stay within its features' rows.
+    """
+    cdef Py_ssize_t row, f
+    cdef double weight = 1.0
+    cdef bint weighted = weights.shape[0] > 0
+    with nogil:
+        for row in range(X.shape[0]):
+            if codes[row] < class_start or codes[row] >= class_stop:
+                continue
+            if weighted:
+                weight = weights[row]
+            for f in range(X.shape[1]):
+                table[starts[f] + X[row, f], codes[row]] += weight
+
+
+cdef void _pairwise(const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double* lanes, double* out) noexcept nogil:
+    cdef Py_ssize_t n_classes = table.shape[1]
+    cdef Py_ssize_t i, k, lane, half, whole
+    if n < 8:
+        for k in range(n_classes):
+            out[k] = 0.0
+        for i in range(n):
+            for k in range(n_classes):
+                out[k] += table[start + i, k]
+        return
+    if n <= 128:
+        whole = n - n % 8
+        for i in range(8):
+            for k in range(n_classes):
+                lanes[i * n_classes + k] = table[start + i, k]
+        for i in range(8, whole):
+            lane = i % 8
+            for k in range(n_classes):
+                lanes[lane * n_classes + k] += table[start + i, k]
+        for k in range(n_classes):
+            out[k] = (
+                ((lanes[k] + lanes[n_classes + k]) + (lanes[2 * n_classes + k] + lanes[3 * n_classes + k]))
+                + ((lanes[4 * n_classes + k] + lanes[5 * n_classes + k])
+                   + (lanes[6 * n_classes + k] + lanes[7 * n_classes + k]))
+            )
+        for i in range(whole, n):
+            for k in range(n_classes):
+                out[k] += table[start + i, k]
+        return
+    half = n // 2
+    half -= half % 8
+    # the right half's sum waits behind `out`: depth <= log2(n), so the caller gives 64 rows of room
+    _pairwise(table, start, half, lanes, out)
+    _pairwise(table, start + half, n - half, lanes, out + n_classes)
+    for k in range(n_classes):
+        out[k] += out[n_classes + k]
+
+
+def column_sums(const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double[:, ::1] scratch):
+    """Sum rows [start, start + n) of `table` pairwise into scratch[0]; `scratch` is (72, n_classes).
+
+    The order of additions is that of numpy.sum along a contiguous axis (Higham, The accuracy of floating point
+    summation, 1993), so that scikit-learn's totals come out to the bit from a table that lies the other way.
+    """
+    with nogil:
+        _pairwise(table, start, n, &scratch[64, 0], &scratch[0, 0])

@@ -1,0 +1,285 @@
+"""Posterior probabilities of sparse rows under a table of log probabilities.
+
+    joint_log_likelihood[i, k] = sum over the entries (f, x) of row i of x * table[f, k], + offset[k]
+
+`table` is feature-major, (n_features, n_classes): one entry of X touches one short run of memory. Entries are added in
+stored order and the offset last, which is the order of SciPy's product and gives its bits. Then, still in cache, a row is
+reduced to its largest class or normalised by log-sum-exp.
+
+Cost: 2 K flops and 8 K bytes of `table` an entry, which is past L2 for a text vocabulary: table rows are requested AHEAD
+entries before they are used. 1.1M entries x 20 classes take 2 ms on one Zen 5 core.
+
+Edge cases: a row without entries gives the offset; an index or row pointer out of range stops the loop before it is used
+(MALFORMED); NaN or infinity in X (NONFINITE) and rows whose largest value is not finite (UNDEFINED) are reported, and the
+caller leaves those to scikit-learn, with its errors and warnings. Indices may be unsorted and repeated.
+
+Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), chapter 13.
+"""
+
+from libc.float cimport DBL_MAX
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+
+ctypedef const double* table_row
+
+ctypedef fused data_t:
+    double
+    float
+    int
+    long long
+
+ctypedef fused index_t:
+    int
+    long long
+
+cdef extern from "vector.h":
+    ctypedef struct vector_ops:
+        void (*accumulate)(
+            const double* x, const double* const* rows, Py_ssize_t n, Py_ssize_t n_columns, double* out) noexcept nogil
+        void (*exp_shifted)(double* values, Py_ssize_t n, double shift) noexcept nogil
+        int (*normalize)(double* values, Py_ssize_t n, int as_probability) noexcept nogil
+        void (*interleave)(const double* x, Py_ssize_t stride, Py_ssize_t n_features, double* out) noexcept nogil
+        void (*squared_distance)(
+            const double* x, const double* mean, const double* precision, Py_ssize_t n_features, double* out
+        ) noexcept nogil
+        int (*nearest)(
+            const double* distance, const double* offset, Py_ssize_t n_classes, int64_t* nearest_out) noexcept nogil
+    enum:
+        VECTOR_ROWS
+    const vector_ops* vector_ops_select() noexcept nogil
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    #define PREFETCH(address) __builtin_prefetch(address)
+    #else
+    #define PREFETCH(address) ((void)(address))
+    #endif
+    """
+    void PREFETCH(const void* address) noexcept nogil
+
+cdef const vector_ops* ops = vector_ops_select()
+
+cdef enum:
+    CHUNK = 32
+    AHEAD = 48
+    LINE = 8  # doubles
+    FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
+
+JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST = range(4)
+MALFORMED, NONFINITE, UNDEFINED = 1, 2, 4
+cdef enum Answer:
+    _JOINT, _LOG_POSTERIOR, _POSTERIOR, _LARGEST
+cdef enum Trouble:
+    _MALFORMED = 1
+    _NONFINITE = 2
+    _UNDEFINED = 4
+
+
+cdef inline Py_ssize_t _argmax(const double* values, Py_ssize_t n) noexcept nogil:
+    # as numpy.argmax: the first of equals, and the first NaN before anything
+    cdef Py_ssize_t k, best = 0
+    for k in range(n):
+        if values[k] != values[k]:
+            return k
+        if values[k] > values[best]:
+            best = k
+    return best
+
+
+cdef int _finish(double* values, Py_ssize_t n, int answer, Py_ssize_t* largest) noexcept nogil:
+    if answer == _LARGEST:
+        largest[0] = _argmax(values, n)
+    elif answer != _JOINT and not ops.normalize(values, n, answer == _POSTERIOR):
+        return _UNDEFINED
+    return 0
+
+
+cdef int _sparse_rows(
+    const data_t* data, const index_t* indices, const index_t* indptr, Py_ssize_t n_entries,
+    const double* table, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,
+    bint binary, double threshold, int answer, Py_ssize_t start, Py_ssize_t stop,
+    double* out, Py_ssize_t out_stride, Py_ssize_t* largest_out,
+) noexcept nogil:
+    cdef Py_ssize_t row, j, begin, end, k, size, line
+    cdef Py_ssize_t n_lines = min((n_classes + LINE - 1) // LINE, 4)
+    cdef unsigned long long feature
+    cdef double[CHUNK] x
+    cdef table_row[CHUNK] rows
+    cdef const double* ahead
+    cdef double value, nothing = 0.0
+    cdef double* values
+    cdef int trouble = 0
+    for row in range(start, stop):
+        begin, end = indptr[row], indptr[row + 1]
+        if begin < 0 or end < begin or end > n_entries:
+            return _MALFORMED
+        values = out + (row - start) * out_stride
+        memset(values, 0, n_classes * sizeof(double))
+        j = begin
+        while j < end:
+            size = 0
+            while j < end and size < CHUNK:
+                feature = <unsigned long long> <long long> indices[j]
+                if feature >= <unsigned long long> n_features:
+                    return _MALFORMED
+                if j + AHEAD < n_entries:
+                    ahead = table + <Py_ssize_t> indices[j + AHEAD] * n_classes
+                    for line in range(n_lines):
+                        PREFETCH(ahead + LINE * line)
+                value = <double> data[j]
+                if data_t is double or data_t is float:
+                    nothing += value - value  # NaN once something is not finite
+                j += 1
+                if binary:
+                    if not value > threshold:
+                        continue
+                    value = 1.0
+                x[size] = value
+                rows[size] = table + <Py_ssize_t> feature * n_classes
+                size += 1
+            ops.accumulate(x, rows, size, n_classes, values)
+        for k in range(n_classes):
+            values[k] += offset[k]
+        trouble |= _finish(values, n_classes, answer, largest_out + row if answer == _LARGEST else NULL)
+    if nothing != 0.0:
+        trouble |= _NONFINITE
+    return trouble
+
+
+def sparse_rows(
+    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr,
+    const double[:, ::1] table, const double[::1] offset, bint binary, double threshold,
+    int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out,
+):
+    """Answer for rows [start, stop) of a CSR matrix.
+
+    With `answer` LARGEST, the classes go to largest_out[start:stop] and `out` is scratch of one row; otherwise `out` gets
+    rows [start, stop) of the answer. Returns the kinds of trouble met, or 0.
+    """
+    cdef Py_ssize_t n_classes = table.shape[1]
+    cdef Py_ssize_t n_entries = indices.shape[0]
+    cdef int trouble
+    cdef Py_ssize_t stride = 0 if answer == _LARGEST else n_classes
+    if data.shape[0] != n_entries or stop >= indptr.shape[0] or stop <= start or n_classes == 0:
+        return _MALFORMED
+    with nogil:
+        trouble = _sparse_rows(
+            &data[0] if n_entries else NULL, &indices[0] if n_entries else NULL, &indptr[0], n_entries,
+            &table[0, 0], table.shape[0], n_classes, &offset[0], binary, threshold, answer, start, stop,
+            &out[0 if answer == _LARGEST else start, 0], stride, &largest_out[0] if answer == _LARGEST else NULL,
+        )
+    return trouble
+
+
+def finish_rows(double[:, ::1] values, int answer, Py_ssize_t start, Py_ssize_t stop):
+    """Turn rows [start, stop) of joint log likelihoods into (log) posteriors in place; return the kinds of trouble."""
+    cdef Py_ssize_t row
+    cdef int trouble = 0
+    with nogil:
+        for row in range(start, stop):
+            trouble |= _finish(&values[row, 0], values.shape[1], answer, NULL)
+    return trouble
+
+
+def exp_shifted(double[::1] values, double shift):
+    """Replace values by exp(values - shift): what the answers are made with, for tests of its accuracy."""
+    if values.shape[0]:
+        ops.exp_shifted(&values[0], values.shape[0], shift)
+
+
+def category_rows(
+    const index_t[:, :] X, const Py_ssize_t[::1] starts, const double[:, ::1] table, const double[::1] offset,
+    int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out,
+):
+    """Answer for rows [start, stop) of categories, as :func:`sparse_rows`; entry x of feature f is row starts[f] + x.
+
+    `starts` has n_features + 1 entries; a category outside of its feature's rows is MALFORMED.
+    """
+    cdef Py_ssize_t row, f, size, k, n_classes = table.shape[1], n_features = X.shape[1]
+    cdef int trouble = 0
+    cdef double[CHUNK] x
+    cdef table_row[CHUNK] rows
+    cdef double* values
+    for size in range(CHUNK):
+        x[size] = 1.0
+    with nogil:
+        for row in range(start, stop):
+            values = &out[0 if answer == _LARGEST else row, 0]
+            memset(values, 0, n_classes * sizeof(double))
+            f = 0
+            while f < n_features:
+                size = 0
+                while f < n_features and size < CHUNK:
+                    if X[row, f] < 0 or X[row, f] >= starts[f + 1] - starts[f]:
+                        trouble = _MALFORMED
+                        break
+                    rows[size] = &table[starts[f] + X[row, f], 0]
+                    size += 1
+                    f += 1
+                if trouble & _MALFORMED:
+                    break
+                ops.accumulate(x, rows, size, n_classes, values)
+            if trouble & _MALFORMED:
+                break
+            for k in range(n_classes):
+                values[k] += offset[k]
+            trouble |= _finish(values, n_classes, answer, &largest_out[row] if answer == _LARGEST else NULL)
+    return trouble
+
+
+def gaussian_rows(
+    const data_t[:, ::1] X, const double[:, ::1] mean, const double[:, ::1] precision, const double[::1] offset,
+    int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out, double[::1] scratch,
+):
+    """Answer for rows [start, stop) under normal distributions with diagonal covariance.
+
+        joint_log_likelihood[i, k] = offset[k] - sum_f (X[i, f] - mean[k, f])^2 * precision[k, f] / 2
+
+    VECTOR_ROWS rows are laid side by side, features first, so that all lanes are busy whatever the number of features or
+    classes. Cost: 4 flops for each (row, feature, class), bound by arithmetic; 1M x 50 under 10 classes takes 50 ms on a
+    Zen 5 core. `scratch` holds VECTOR_ROWS * (2 * min(n_features, FEATURES) + n_classes) doubles.
+    """
+    cdef Py_ssize_t block, part, first, n, i, k, f, from_f, n_chunk
+    cdef Py_ssize_t n_features = X.shape[1], n_classes = mean.shape[0]
+    cdef int trouble = 0
+    cdef double* distance = &scratch[0]
+    cdef double* tile = distance + VECTOR_ROWS * n_classes
+    cdef int64_t[VECTOR_ROWS] winners
+    cdef double* rows = tile + VECTOR_ROWS * min(n_features, FEATURES)
+    cdef double* values
+    with nogil:
+        for block in range((stop - start + VECTOR_ROWS - 1) // VECTOR_ROWS):
+            first = start + block * VECTOR_ROWS
+            n = min(VECTOR_ROWS, stop - first)
+            memset(distance, 0, VECTOR_ROWS * n_classes * sizeof(double))
+            for part in range((n_features + FEATURES - 1) // FEATURES):
+                from_f = part * FEATURES
+                n_chunk = min(FEATURES, n_features - from_f)
+                if data_t is double and n == VECTOR_ROWS:
+                    ops.interleave(<const double*> &X[first, from_f], n_features, n_chunk, tile)
+                else:
+                    for i in range(VECTOR_ROWS):
+                        for f in range(n_chunk):
+                            rows[i * n_chunk + f] = <double> X[first + i, from_f + f] if i < n else 0.0
+                    ops.interleave(rows, n_chunk, n_chunk, tile)
+                for k in range(n_classes):
+                    ops.squared_distance(
+                        tile, &mean[k, from_f], &precision[k, from_f], n_chunk, distance + k * VECTOR_ROWS)
+            if answer == _LARGEST:
+                if not ops.nearest(distance, &offset[0], n_classes, winners):
+                    trouble |= _UNDEFINED
+                for i in range(n):
+                    largest_out[first + i] = winners[i]
+                continue
+            for i in range(n):
+                values = &out[first + i, 0]
+                for k in range(n_classes):
+                    values[k] = offset[k] - 0.5 * distance[k * VECTOR_ROWS + i]
+                    if not distance[k * VECTOR_ROWS + i] <= DBL_MAX:
+                        trouble |= _UNDEFINED
+                trouble |= _finish(values, n_classes, answer, NULL)
+    return trouble
+
+
+TILE_ROWS, TILE_FEATURES = VECTOR_ROWS, FEATURES

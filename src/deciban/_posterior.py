@@ -1,0 +1,258 @@
+"""The predictions of the naive Bayes classifiers that are linear in their counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from deciban._counting import (
+    CSR_TYPES,
+    DATA_DTYPES,
+    INDEX_DTYPES,
+    REPLACED,
+    Array,
+    Table,
+    entries,
+    malformed,
+    overrides,
+    specialise,
+)
+from deciban._fallback import fall_back
+from deciban._kernels import posterior
+from deciban._parallel import cut, run_blocks
+
+_sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
+_NO_CLASSES = np.empty(0, np.intp)
+_BLOCK = 1 << 18  # multiplications a block: 50-100 us
+
+
+Rows = Callable[[int, int, Array, Array], int]
+
+
+def answer_rows(
+    rows: Rows, answer: int, n_rows: int, n_classes: int, cost: int, together: int = 1
+) -> tuple[Array, int]:
+    """Call ``rows(start, stop, out, largest)`` for blocks of all rows; return the answer and the trouble met.
+
+    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of ``together``.
+    """
+    largest_only = answer == posterior.LARGEST
+    largest = np.empty(n_rows, np.intp) if largest_only else _NO_CLASSES
+    size = max(1, _BLOCK // (n_classes * cost * together)) * together
+    if size >= n_rows:
+        out = np.empty((1 if largest_only else n_rows, n_classes))
+        return largest if largest_only else out, rows(0, n_rows, out, largest)
+    out = np.empty((0 if largest_only else n_rows, n_classes))
+    blocks = cut(n_rows, size)
+    trouble = [0] * len(blocks)
+
+    def task(block: int, _: int) -> None:
+        trouble[block] = rows(*blocks[block], np.empty((1, n_classes)) if largest_only else out, largest)
+
+    run_blocks(task, len(blocks))
+    return largest if largest_only else out, int(np.bitwise_or.reduce(trouble))
+
+
+class Predictions:
+    """Mixin: the four public predictions, all by ``_answer``."""
+
+    classes_: Array
+
+    def predict_joint_log_proba(self, X: Any) -> Array:
+        """Return joint log probability estimates, ``log P(x, y)``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        C : ndarray of shape (n_samples, n_classes)
+            One column for each class of ``classes_``.
+        """
+        C = self._answer(X, posterior.JOINT, "predict_joint_log_proba")
+        return super().predict_joint_log_proba(X) if C is None else C  # type: ignore[misc]
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return log-probability estimates, ``log P(y | x)``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        C : ndarray of shape (n_samples, n_classes)
+            One column for each class of ``classes_``.
+        """
+        C = self._answer(X, posterior.LOG_POSTERIOR, "predict_log_proba")
+        return super().predict_log_proba(X) if C is None else C  # type: ignore[misc]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return probability estimates, ``P(y | x)``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        C : ndarray of shape (n_samples, n_classes)
+            One column for each class of ``classes_``.
+        """
+        C = self._answer(X, posterior.POSTERIOR, "predict_proba")
+        return super().predict_proba(X) if C is None else C  # type: ignore[misc]
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of every sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        C : ndarray of shape (n_samples,)
+            Labels out of ``classes_``.
+        """
+        largest = self._answer(X, posterior.LARGEST, "predict")
+        return super().predict(X) if largest is None else self.classes_[largest]  # type: ignore[misc]
+
+    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
+        raise NotImplementedError
+
+    def _hooked(self, home: type, answer: int, method: str) -> bool:
+        """Return whether the class replaces what scikit-learn's method is made of, and say so."""
+        hooks = ("_joint_log_likelihood", "_check_X") + (("predict_log_proba",) if answer == posterior.POSTERIOR else ())
+        if overrides(type(self), home, hooks):
+            fall_back(self, method, REPLACED)
+            return True
+        return False
+
+
+class LinearPosterior(Predictions):
+    """Mixin: joint log likelihood = X times a table of shape (n_features, n_classes), plus an offset for each class."""
+
+    _home: type  # the class whose methods the kernels stand for
+    class_log_prior_: Array
+
+    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
+        if self._hooked(self._home, answer, method):
+            return None
+        state = self.__dict__
+        if (
+            type(X) in CSR_TYPES
+            and X.dtype in DATA_DTYPES
+            and X.ndim == 2
+            and state.get("n_features_in_") == X.shape[1]
+            and X.shape[0] > 0
+            and "feature_names_in_" not in state
+            and "classes_" in state
+        ):
+            checked = True
+        else:
+            check_is_fitted(self)
+            X, checked = self._check_features(X), False
+        scores = self._scores()
+        if scores is None:
+            fall_back(self, method, "the table of log probabilities is not finite")
+            return None
+        table, offset = scores
+        if isinstance(X, np.ndarray):
+            return self._dense(X, table, offset, answer, method)
+
+        data, indices, indptr = entries(X)
+        kernel = _sparse_rows[data.dtype, indices.dtype]
+        binary, threshold = self._threshold(X.dtype)
+        n_rows = X.shape[0]
+
+        def rows(start: int, stop: int, out: Array, largest: Array) -> int:
+            return kernel(data, indices, indptr, table, offset, binary, threshold, answer, start, stop, out, largest)
+
+        found, trouble = answer_rows(rows, answer, n_rows, len(offset), len(data) // n_rows + 1)
+        if trouble:
+            if trouble & posterior.MALFORMED:
+                raise malformed(X)
+            if trouble & posterior.NONFINITE and checked:
+                self._check_features(X)  # raises, unless scikit-learn is told to assume finite input
+            if trouble & posterior.UNDEFINED:
+                fall_back(self, method, "a sample has no finite joint log likelihood")
+                return None
+        return found
+
+    def _dense(self, X: Array, table: Array, offset: Array, answer: int, method: str) -> Array | None:
+        if X.dtype.kind not in "iub" and X.dtype not in (np.float64, np.float32, np.float16):
+            fall_back(self, method, f"there is no kernel for dtype {X.dtype}")
+            return None
+        binary, threshold = self._threshold(X.dtype)
+        if binary:
+            X = (threshold < X).astype(np.float64)
+        with np.errstate(all="ignore"):
+            joint = np.ascontiguousarray(X @ table)
+            joint += offset
+        if not np.isfinite(joint).all():
+            fall_back(self, method, "a sample has no finite joint log likelihood")
+            return None
+        if answer == posterior.JOINT:
+            return joint
+        if answer == posterior.LARGEST:
+            return np.argmax(joint, axis=1)
+        blocks = cut(len(joint), max(1, _BLOCK // (8 * len(offset))))
+        troubles = [0] * len(blocks)
+
+        def task(block: int, _: int) -> None:
+            troubles[block] = posterior.finish_rows(joint, answer, *blocks[block])
+
+        run_blocks(task, len(blocks))
+        if any(troubles):
+            fall_back(self, method, "a sample has no finite joint log likelihood")
+            return None
+        return joint
+
+    def _scores(self) -> tuple[Array, Array] | None:
+        """Return the table and the offset; None if there is a case in them that scikit-learn warns of at every call."""
+        holder = self.__dict__.get("feature_log_prob_")
+        if not isinstance(holder, Table):
+            holder = Table(lambda: self.feature_log_prob_)  # type: ignore[attr-defined]
+        if holder.scores is None:
+            holder.scores = self._make_scores(self._checked_table(holder.get()))
+        n_classes = len(self.classes_)
+        prior = self.class_log_prior_
+        if prior.__class__ is not np.ndarray or prior.dtype != np.float64 or not prior.flags.c_contiguous:
+            prior = np.ascontiguousarray(prior, dtype=np.float64)
+        if prior.shape != (n_classes,):
+            raise ValueError(f"class_log_prior_ must have shape ({n_classes},), got {prior.shape}")
+        return self._with_prior(holder.scores, prior)
+
+    def _checked_table(self, feature_log_prob: Any) -> Array:
+        expected = (len(self.classes_), self.n_features_in_)  # type: ignore[attr-defined]
+        if not isinstance(feature_log_prob, np.ndarray) or feature_log_prob.dtype.kind not in "fiu":
+            kind = getattr(feature_log_prob, "dtype", type(feature_log_prob).__name__)
+            raise ValueError(f"feature_log_prob_ must be an array of real numbers, got {kind}")
+        if feature_log_prob.shape != expected:
+            raise ValueError(f"feature_log_prob_ must have shape {expected}, got {feature_log_prob.shape}")
+        return np.ascontiguousarray(feature_log_prob.T, dtype=np.float64)
+
+    # What distinguishes the models.
+
+    def _check_features(self, X: Any) -> Any:
+        return self._check_X(X)  # type: ignore[attr-defined]
+
+    def _threshold(self, dtype: np.dtype[Any]) -> tuple[bool, float]:  # noqa: ARG002
+        """Return whether values count as 0 or 1, and above what they count as 1."""
+        return False, 0.0
+
+    def _make_scores(self, table: Array) -> Any:
+        return table
+
+    def _with_prior(self, scores: Any, prior: Array) -> tuple[Array, Array] | None:
+        return scores, prior

@@ -1,0 +1,404 @@
+"""Naive Bayes classifiers: scikit-learn's, with counting and posteriors in native code.
+
+The estimators have the parameters, attributes, errors and warnings of the classes of the same name in
+:mod:`sklearn.naive_bayes`, which they inherit from. Tables over (class, feature) lie in memory with the features
+first and are shown as their transpose; logarithms are made when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import sklearn.naive_bayes as parent
+
+from deciban import _counting as counting
+from deciban._categorical import CategoricalNB
+from deciban._counting import REPLACED, Array, Counts, Table, TableAttribute
+from deciban._fallback import fall_back
+from deciban._gaussian import GaussianNB
+from deciban._kernels import counts
+from deciban._lazy import Lazy, LazyAttribute
+from deciban._posterior import LinearPosterior
+from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
+
+__all__ = ["BernoulliNB", "CategoricalNB", "ComplementNB", "GaussianNB", "MultinomialNB"]
+
+_NO_WEIGHTS = np.empty(0)
+_FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
+
+
+class _CountingNB(LinearPosterior, Twin):
+    """fit and partial_fit of the models whose statistics are sums of the rows of each class."""
+
+    feature_count_: Any = LazyAttribute()
+    feature_log_prob_: Any = TableAttribute()
+    n_features_in_: int
+    alpha: Any
+    class_prior: Any
+
+    _non_negative = True
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the classifier to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample; None for ones.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+        """
+        with counting.unchanged_on_error(self):
+            if counting.overrides(type(self), self._home, _FIT_HOOKS):
+                return self._parent_fit(REPLACED, X, y, sample_weight)
+            rows, labels = self._rows(X, y, reset=True)
+            if not _countable(rows):
+                return self._parent_fit(f"there is no kernel for dtype {rows.dtype}", X, y, sample_weight)
+            self.classes_, codes = counting.encode(labels)
+            weights = self._weights(sample_weight, rows)
+            table, trouble = self._count_rows(rows, codes, weights)
+            if trouble & counts.NONFINITE or (trouble and self._non_negative):
+                return self._parent_fit("there are negative or infinite samples", X, y, sample_weight)
+            self.class_count_ = counting.class_counts(codes, len(self.classes_), weights)
+            alpha = self._check_alpha()
+            if trouble or self._can_warn(alpha, weights):
+                self._set_now(table, alpha)
+            else:
+                self._set_lazily(table, alpha)
+            return self
+
+    def _parent_fit(self, reason: str, X: Any, y: Any, sample_weight: Any) -> Self:
+        fall_back(self, "fit", reason)
+        return super().fit(X, y, sample_weight=sample_weight)  # type: ignore[misc]
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Add a batch of samples to what the classifier has counted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The batch.
+        y : array-like of shape (n_samples,)
+            Its labels.
+        classes : array-like of shape (n_classes,), default=None
+            All classes there will ever be; needed at the first call only.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample; None for ones.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+
+        Notes
+        -----
+        Costs time in proportion to the batch, not to the table: logarithms are made at the next prediction.
+        """
+        done = np.zeros(1, np.uint8)
+        with counting.unchanged_on_error(self, done):
+            if counting.overrides(type(self), self._home, _FIT_HOOKS):
+                return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
+            state = self.__dict__
+            first_call = "classes_" not in state
+            rows, labels = self._rows(X, y, reset=first_call)
+            if check_partial_fit_first_call(self, classes):
+                first_call = True
+                if len(classes) != len(self.classes_):
+                    del self.classes_
+                    return self._parent_partial_fit("classes holds a label twice", X, y, classes, sample_weight)
+                state["class_count_"] = np.zeros(len(self.classes_))
+            elif classes is not None and len(classes) != len(self.classes_):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                )
+            codes = counting.encode_known(labels, self.classes_)
+            weights = self._weights(sample_weight, rows)
+            table = None if first_call else self._table()
+            trouble = 0
+            increments = None
+            if codes is not None and _countable(rows):
+                if table is None or isinstance(rows, np.ndarray) or 8 * len(rows.data) > table.size:
+                    increments, trouble = self._count_rows(rows, codes, weights)
+                else:
+                    parts = counting.entries(rows)
+                    trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
+                    if trouble & counts.MALFORMED:
+                        raise counting.malformed(rows)
+            if (
+                codes is None
+                or not _countable(rows)
+                or trouble & counts.NONFINITE
+                or (trouble and self._non_negative)
+            ):
+                if first_call:
+                    del self.classes_
+                reason = "labels, samples or their dtype are unusual"
+                return self._parent_partial_fit(reason, X, y, classes, sample_weight)
+
+            self.class_count_ = self.class_count_ + counting.class_counts(codes, len(self.classes_), weights)
+            alpha = self._check_alpha()
+            # counts that somebody else made may be negative; ours are not, or their logarithms were made at once
+            unknown = table is not None and not isinstance(state["feature_count_"], Counts)
+            if trouble or self._can_warn(alpha, weights) or (unknown and table.min() < 0):
+                if increments is None:
+                    increments, _ = self._count_rows(rows, codes, weights)
+                self._set_now(increments if table is None else table + increments, alpha)
+                return self
+            self._set_lazily(increments if table is None else table, alpha)
+            # nothing after this can fail, and nothing before it has changed the counts
+            if increments is None:
+                binary, threshold = self._threshold(rows.dtype)
+                kernel = counting.merge_rows[parts[0].dtype, parts[1].dtype]
+                order, _ = counting.group_rows(codes, len(self.classes_))
+                kernel(*parts, codes, order, weights, binary, threshold, np.zeros(len(table)), table, done)
+            elif table is not None:
+                counts.add(increments, table, done)
+            return self
+
+    def _parent_partial_fit(self, reason: str, X: Any, y: Any, classes: Any, sample_weight: Any) -> Self:
+        fall_back(self, "partial_fit", reason)
+        # scikit-learn adds to these in place, and may raise after that
+        for name in {"class_count_", "feature_count_"} & self.__dict__.keys():
+            setattr(self, name, np.array(getattr(self, name)))
+        return super().partial_fit(X, y, classes, sample_weight=sample_weight)  # type: ignore[misc]
+
+    def _rows(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+        """Check X and y as scikit-learn does; what is certain to pass skips most of that."""
+        state = self.__dict__
+        if (
+            type(X) in counting.CSR_TYPES
+            and X.ndim == 2
+            and X.dtype in counting.DATA_DTYPES
+            and min(X.shape) > 0
+            and type(y) is np.ndarray
+            and y.dtype.kind in "iu"
+            and y.shape == X.shape[:1]
+        ):
+            if reset:
+                self.n_features_in_ = X.shape[1]
+                state.pop("feature_names_in_", None)
+                return X, y
+            if state.get("n_features_in_") == X.shape[1] and "feature_names_in_" not in state:
+                return X, y
+        return self._check_both(X, y, reset)
+
+    def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+        return self._check_X_y(X, y, reset=reset)  # type: ignore[attr-defined]
+
+    def _weights(self, sample_weight: Any, rows: Any) -> Array:
+        if sample_weight is None:
+            return _NO_WEIGHTS
+        return np.ascontiguousarray(check_sample_weight(sample_weight, rows), dtype=np.float64)
+
+    def _count_rows(self, rows: Any, codes: Array, weights: Array) -> tuple[Array, int]:
+        """Return the table of this batch alone, and the trouble met."""
+        binary, threshold = self._threshold(rows.dtype)
+        if isinstance(rows, np.ndarray):
+            return counting.count_dense(rows, codes, len(self.classes_), weights, binary, threshold)
+        parts = counting.entries(rows)
+        table, trouble = counting.count_sparse(
+            parts, codes, len(self.classes_), rows.shape[1], weights, binary, threshold
+        )
+        if trouble & counts.MALFORMED:
+            raise counting.malformed(rows)
+        return table, trouble
+
+    def _table(self) -> Array:
+        """Return the counts so far, features first, to be added to in place."""
+        entry = self.__dict__.get("feature_count_")
+        if isinstance(entry, Counts):
+            return entry.table
+        count, expected = self.feature_count_, (len(self.classes_), self.n_features_in_)
+        if not isinstance(count, np.ndarray) or count.dtype.kind not in "fiu" or count.shape != expected:
+            raise ValueError(
+                f"feature_count_ must be an array of real numbers of shape {expected}, "
+                f"got {getattr(count, 'dtype', type(count).__name__)} of shape {np.shape(count)}"
+            )
+        table = np.ascontiguousarray(count.T, dtype=np.float64)
+        return table if table.flags.writeable else table.copy()
+
+    def _can_warn(self, alpha: Any, weights: Array) -> bool:
+        """Return whether a logarithm may be of zero or less, which scikit-learn warns of when it fits."""
+        return bool(np.min(alpha) <= 0 or (len(weights) and weights.min() < 0))
+
+    def _set_now(self, table: Array, alpha: Any) -> None:
+        """Set the attributes that depend on the counts with scikit-learn's own code, which warns where it should."""
+        self.feature_count_ = table.T
+        self._update_feature_log_prob(alpha)  # type: ignore[attr-defined]
+        self._update_class_log_prior(class_prior=self.class_prior)  # type: ignore[attr-defined]
+
+    def _set_lazily(self, table: Array, alpha: Any) -> None:
+        """Set the attributes that depend on the counts, to be made of them when somebody asks."""
+        log_prob = self._lazy_log_prob(table, np.array(alpha, dtype=np.float64))
+        self.feature_count_ = Counts(table, lambda: table.T, log_prob)
+        self.feature_log_prob_ = log_prob
+        self._update_class_log_prior(class_prior=self.class_prior)  # type: ignore[attr-defined]
+
+    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+        raise NotImplementedError
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "feature_log_prob_" in state:
+            self.feature_log_prob_ = state["feature_log_prob_"]
+
+
+def _countable(rows: Any) -> bool:
+    """Return whether every value of the samples' dtype is one of float64's, so that the kernels can add them up."""
+    return rows.dtype.kind in "iub" or rows.dtype in (np.float64, np.float32, np.float16)
+
+
+class MultinomialNB(_CountingNB, parent.MultinomialNB):
+    """Naive Bayes classifier for counts, such as words in documents.
+
+    ``log P(y, x) = log P(y) + sum_f x_f log P(f | y)`` with ``P(f | y)`` the share of feature f in all that was counted for
+    class y, smoothed by ``alpha``.
+
+    Parameters
+    ----------
+    alpha, force_alpha, fit_prior, class_prior
+        As in :class:`sklearn.naive_bayes.MultinomialNB`; so are the attributes.
+
+    Notes
+    -----
+    Native: sparse and dense input, weights, partial_fit in time proportional to the batch, all predictions. Left to
+    scikit-learn: samples that have no finite joint log likelihood, labels of mixed types, long double samples, and
+    subclasses that replace its private methods.
+
+    References
+    ----------
+    C. D. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, Cambridge University Press, 2008,
+    chapter 13.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.naive_bayes import MultinomialNB
+    >>> X = np.array([[2, 1, 0], [0, 1, 3]])
+    >>> MultinomialNB().fit(X, ["ham", "spam"]).predict([[0, 0, 1]])
+    array(['spam'], dtype='<U4')
+    """
+
+    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+        return Table(lambda: counting.multinomial_log_prob(table, alpha).T)
+
+
+class ComplementNB(_CountingNB, parent.ComplementNB):
+    """Naive Bayes classifier that weighs a feature by how rare it is in all the other classes.
+
+    The joint score is ``sum_f x_f w_fy`` with ``w_fy`` minus the logarithm of the share of feature f in what was counted
+    for all classes but y, smoothed by ``alpha``; it suits classes of very different sizes.
+
+    Parameters
+    ----------
+    alpha, force_alpha, fit_prior, class_prior, norm
+        As in :class:`sklearn.naive_bayes.ComplementNB`; so are the attributes.
+
+    Notes
+    -----
+    Native and left to scikit-learn: as for :class:`MultinomialNB`.
+
+    References
+    ----------
+    J. D. M. Rennie, L. Shih, J. Teevan, D. R. Karger, Tackling the poor assumptions of naive Bayes text classifiers,
+    ICML 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.naive_bayes import ComplementNB
+    >>> X = np.array([[2, 1, 0], [0, 1, 3]])
+    >>> ComplementNB().fit(X, ["ham", "spam"]).predict([[0, 0, 1]])
+    array(['spam'], dtype='<U4')
+    """
+
+    feature_all_: Any = LazyAttribute()
+    norm: bool
+
+    def _set_now(self, table: Array, alpha: Any) -> None:
+        self.feature_all_ = table.T.sum(axis=0)
+        super()._set_now(table, alpha)
+
+    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+        norm = self.norm
+        self.feature_all_ = feature_all = Lazy(lambda: counting.feature_totals(table))
+        return Table(lambda: counting.complement_weights(table, feature_all.get(), alpha, norm).T)
+
+    def _with_prior(self, scores: Array, prior: Array) -> tuple[Array, Array]:
+        return scores, prior if len(prior) == 1 else np.zeros(len(prior))
+
+
+class BernoulliNB(_CountingNB, parent.BernoulliNB):
+    """Naive Bayes classifier for features that are there or not.
+
+    ``log P(y, x) = log P(y) + sum_f log P(f | y)`` over the features that are there ``+ sum_f log(1 - P(f | y))`` over those
+    that are not; ``P(f | y)`` is the share of the samples of class y that have feature f, smoothed by ``alpha``.
+
+    Parameters
+    ----------
+    alpha, force_alpha, binarize, fit_prior, class_prior
+        As in :class:`sklearn.naive_bayes.BernoulliNB`; so are the attributes.
+
+    Notes
+    -----
+    Native and left to scikit-learn: as for :class:`MultinomialNB`. What predictions need of ``feature_log_prob_`` is made
+    of it once: assign to the attribute, rather than write into the array, to predict with another table.
+
+    References
+    ----------
+    C. D. Manning, P. Raghavan, H. Schuetze, Introduction to Information Retrieval, Cambridge University Press, 2008,
+    section 13.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.naive_bayes import BernoulliNB
+    >>> X = np.array([[1, 1, 0], [0, 1, 1]])
+    >>> BernoulliNB().fit(X, ["ham", "spam"]).predict([[0, 0, 1]])
+    array(['spam'], dtype='<U4')
+    """
+
+    _non_negative = False
+    binarize: float | None
+    class_count_: Array
+
+    def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
+        return super(parent.BernoulliNB, self)._check_X_y(X, y, reset=reset)
+
+    def _check_features(self, X: Any) -> Any:
+        return super(parent.BernoulliNB, self)._check_X(X)
+
+    def _threshold(self, dtype: np.dtype[Any]) -> tuple[bool, float]:
+        if self.binarize is None:
+            return False, 0.0
+        # NumPy compares float32 samples with a Python number in float32
+        narrow = dtype.kind == "f" and not isinstance(self.binarize, np.generic)
+        return True, float(dtype.type(self.binarize)) if narrow else float(self.binarize)
+
+    def _can_warn(self, alpha: Any, weights: Array) -> bool:
+        # without binarize a feature can count for more than its sample; an array of alpha fits no class count
+        return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights)
+
+    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+        class_count = self.class_count_
+        return Table(lambda: counting.bernoulli_log_prob(table, class_count, alpha).T)
+
+    def _make_scores(self, table: Array) -> Any:
+        return counting.bernoulli_scores(table)
+
+    def _with_prior(self, scores: tuple[Array, Array], prior: Array) -> tuple[Array, Array] | None:
+        table, absent = scores
+        return None if table is None else (table, prior + absent)
+
+
+MultinomialNB._home, ComplementNB._home, BernoulliNB._home = MultinomialNB, ComplementNB, BernoulliNB
