@@ -114,7 +114,7 @@ def test_one_fitted_vectorizer_serves_several_threads():
     def serve():
         for _ in range(20):
             results.append(vectorizer.transform(DOCUMENTS).data.tobytes())
-            assert vectorizer.vocabulary_["and"] == 0
+            assert "and" in vectorizer.vocabulary_
 
     threads = [threading.Thread(target=serve) for _ in range(4)]
     for thread in threads:

@@ -27,10 +27,12 @@ cdef enum:
     NORM_L2 = 2
 
 
-cdef void _weight_rows(const index_t* indptr, const index_t* indices, real_t* data, const real_t* tf, const real_t* idf,
-                       int norm, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+cdef int _weight_rows(const index_t* indptr, const index_t* indices, real_t* data, const real_t* tf, const real_t* idf,
+                      int norm, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
     cdef Py_ssize_t row, i
     cdef double total
+    cdef real_t difference
+    cdef int seen = 0
     for row in range(start, stop):
         total = 0
         for i in range(indptr[row], indptr[row + 1]):
@@ -38,6 +40,8 @@ cdef void _weight_rows(const index_t* indptr, const index_t* indices, real_t* da
                 data[i] = tf[<int64_t> data[i]]
             if idf != NULL:
                 data[i] = data[i] * idf[indices[i]]
+            difference = data[i] - data[i]  # 0, or NaN where the weight is not finite
+            seen |= (difference != difference) << (data[i] != data[i])
             if norm == NORM_L2:
                 total += data[i] * data[i]
             elif norm == NORM_L1:
@@ -48,19 +52,23 @@ cdef void _weight_rows(const index_t* indptr, const index_t* indices, real_t* da
             total = sqrt(total)
         for i in range(indptr[row], indptr[row + 1]):
             data[i] = <real_t> (data[i] / total)
+    return seen
 
 
 def weight_rows(const index_t[::1] indptr, const index_t[::1] indices, real_t[::1] data, const real_t[::1] tf,
                 const real_t[::1] idf, norm, Py_ssize_t start, Py_ssize_t stop):
     """Weight rows start..stop in place; ``tf`` maps a count (a small integer) to its weight, None leaves it.
 
-    The caller vouches for indptr, indices < len(idf) and, where ``tf`` is given, for counts < len(tf).
+    Returns whether a weight was infinite (1) or NaN (2) before it was divided by the norm, as a sum of the two. The caller
+    vouches for indptr, indices < len(idf) and, where ``tf`` is given, for counts < len(tf).
     """
+    cdef int seen
     cdef int code = {None: NORM_NONE, "l1": NORM_L1, "l2": NORM_L2}[norm]
     if start >= stop or data.shape[0] == 0:
-        return
+        return 0
     with nogil:
-        _weight_rows(
+        seen = _weight_rows(
             &indptr[0], &indices[0], &data[0], &tf[0] if tf is not None else NULL,
             &idf[0] if idf is not None else NULL, code, start, stop,
         )
+    return seen

@@ -28,7 +28,7 @@ from sklearn.feature_extraction.text import (
     strip_accents_unicode,
     strip_tags,
 )
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from deciban._arrays import csr_parts, make_csr
 from deciban._fallback import fall_back
@@ -521,10 +521,21 @@ class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
         norm = self.norm
         if idf is None and tf is None and norm is None:
             return
-        blocks = cut(len(indptr) - 1, 1024)
-        run_blocks(
-            lambda i, _worker: weighting.weight_rows(indptr, indices, data, tf, idf, norm, *blocks[i]), len(blocks)
-        )
+        _weight_rows(data, indices, indptr, tf, idf, norm)
+
+
+def _weight_rows(data: Any, indices: Any, indptr: Any, tf: Any, idf: Any, norm: str | None) -> None:
+    """Weight the rows of a CSR matrix in place, on several threads; refuse to normalise what is not finite."""
+    blocks = cut(len(indptr) - 1, 1024)
+    seen = [0] * len(blocks)
+
+    def task(i: int, _worker: int) -> None:
+        seen[i] = weighting.weight_rows(indptr, indices, data, tf, idf, norm, *blocks[i])
+
+    run_blocks(task, len(blocks))
+    if norm is not None and any(seen):
+        worst = np.nan if any(flags & 2 for flags in seen) else np.inf
+        check_array(np.full((1, 1), worst, data.dtype), estimator="the normalize function")
 
 
 class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
@@ -702,17 +713,10 @@ class HashingVectorizer(_Vectorizer, _HashingVectorizer, auto_wrap_output_keys=N
             return super().transform([])  # raises
         rows.finish([None] * len(rows.counters), None, n_features)
         data, indices, indptr = rows.write(None, self.binary, self.dtype)
-        return make_csr(csr_container(), *self._normalized(data, indices, indptr), (len(rows.lengths), n_features))
-
-    def _normalized(self, data: Any, indices: Any, indptr: Any) -> tuple[Any, Any, Any]:
         if self.norm is not None:
             data = data.astype(data.dtype if data.dtype.kind == "f" else np.float64, copy=False)
-            blocks = cut(len(indptr) - 1, 1024)
-            run_blocks(
-                lambda i, _worker: weighting.weight_rows(indptr, indices, data, None, None, self.norm, *blocks[i]),
-                len(blocks),
-            )
-        return data, indices, indptr
+            _weight_rows(data, indices, indptr, None, None, self.norm)
+        return make_csr(csr_container(), data, indices, indptr, (len(rows.lengths), n_features))
 
     def _documents(self) -> Documents:
         return Documents(
