@@ -52,11 +52,10 @@ static inline uint64_t row_merge(entry_t *entries, uint64_t n) {
     return kept;
 }
 
-/* Finish n_rows rows that lie one after the other: id becomes order[id] (where order is given), entries for which
- * keep[id] is 0 go (where keep is given), rows are sorted by id and merged. Lengths are updated and the rows moved
- * together. Returns TEXT_OK or TEXT_NO_MEMORY. */
-static inline int rows_finish(entry_t *entries, int64_t *lengths, int64_t n_rows, const uint32_t *order,
-                              const uint8_t *keep, int bits) {
+/* Finish n_rows rows that lie one after the other: id becomes order[id] (where order is given), entries for which that is
+ * NO_TERM go, rows are sorted by id and merged. Lengths are updated and the rows moved together. Returns TEXT_OK or
+ * TEXT_NO_MEMORY. */
+static inline int rows_finish(entry_t *entries, int64_t *lengths, int64_t n_rows, const uint32_t *order, int bits) {
     int64_t longest = 0;
     for (int64_t row = 0; row < n_rows; row++) longest = lengths[row] > longest ? lengths[row] : longest;
     entry_t stack[256], *spare = stack;
@@ -71,7 +70,7 @@ static inline int rows_finish(entry_t *entries, int64_t *lengths, int64_t n_rows
             entry_t entry = from[i];
             if (order != NULL) entry.id = order[entry.id];
             to[kept] = entry;
-            kept += keep == NULL || keep[entry.id];
+            kept += entry.id != NO_TERM;
         }
         from += n;
         row_sort(to, spare, kept, bits);

@@ -9,6 +9,9 @@ cimport cython
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memset
+
+import numpy as np
 
 from deciban._kernels.terms cimport Terms, terms_t
 
@@ -64,7 +67,7 @@ cdef extern from "text.h" nogil:
     void scratch_free(scratch_t*)
 
 cdef extern from "rows.h" nogil:
-    int rows_finish(entry_t* entries, int64_t* lengths, int64_t n_rows, const uint32_t* order, const uint8_t* keep, int bits)
+    int rows_finish(entry_t* entries, int64_t* lengths, int64_t n_rows, const uint32_t* order, int bits)
 
 cdef const text_ops* ops = text_ops_select()
 cdef characters_t CHARACTERS
@@ -214,6 +217,14 @@ cdef class Documents:
         return blocks
 
 
+cdef int _bits(Py_ssize_t n_ids) noexcept nogil:
+    """How many bits numbers below n_ids need."""
+    cdef int bits = 1
+    while bits < 63 and (<Py_ssize_t> 1 << bits) < n_ids:
+        bits += 1
+    return bits
+
+
 ctypedef fused index_t:
     int
     long long
@@ -299,14 +310,12 @@ cdef class Counter:
                 documents_out[self.c.entries[i].id] += 1
                 occurrences_out[self.c.entries[i].id] += self.c.entries[i].count
 
-    def finish(self, Py_ssize_t start, int64_t[::1] lengths, const uint32_t[::1] order, const uint8_t[::1] keep,
-               Py_ssize_t n_ids):
+    def finish(self, Py_ssize_t start, int64_t[::1] lengths, const uint32_t[::1] order, Py_ssize_t n_ids):
         """Sort and merge the rows from entry `start` on, in place; see rows_finish in rows.h. Updates lengths.
 
-        ``order`` renumbers the terms (None: as they are), ``keep`` says which new numbers stay (None: all); new numbers
-        are below n_ids.
+        ``order`` renumbers the terms with numbers below n_ids, or 2**32 - 1 for a term to be dropped; None: as they are.
         """
-        cdef int bits = (<object> max(n_ids - 1, 1)).bit_length()
+        cdef int bits = _bits(n_ids)
         cdef Py_ssize_t row
         cdef int64_t total = 0
         cdef int status
@@ -316,15 +325,12 @@ cdef class Counter:
             raise ValueError("rows out of range")
         if order is not None and self.terms is not None and order.shape[0] < self.terms.c.n_terms:
             raise ValueError("order must number every term")
-        if keep is not None and keep.shape[0] < n_ids:
-            raise ValueError("keep must speak of every column")
         if lengths.shape[0] == 0:
             return
         with nogil:
             status = rows_finish(
                 self.c.entries + start, &lengths[0], lengths.shape[0],
-                &order[0] if order is not None and order.shape[0] else NULL,
-                &keep[0] if keep is not None and keep.shape[0] else NULL, bits,
+                &order[0] if order is not None and order.shape[0] else NULL, bits,
             )
         if status:
             raise MemoryError("no memory to sort rows")
@@ -348,3 +354,54 @@ cdef class Counter:
             else:
                 for i in range(n):
                     data_out[i] = <value_t> entries[i].count
+
+
+def count_few(Analyzer analyzer, Documents documents, Terms terms, const uint32_t[::1] order, Py_ssize_t n_columns,
+              bint binary):
+    """Count the documents held, finish and write their rows, in one call.
+
+    For few documents, where calls would cost more than the work: a document takes a few microseconds. ``order`` is as
+    for :meth:`Counter.finish`.
+
+    Returns
+    -------
+    data : ndarray of int64
+    indices, indptr : ndarray of int32
+        The parts of a CSR matrix of n_columns columns, with sorted indices.
+    """
+    cdef scratch_t scratch
+    cdef resolver_t resolver
+    cdef Py_ssize_t i, n_rows = documents.n
+    cdef int status
+    cdef long long[::1] data_out
+    cdef int[::1] indices_out
+    cdef int[::1] indptr_out
+    cdef int64_t[::1] lengths = np.empty(n_rows, np.int64)
+    if n_rows == 0 or order.shape[0] < terms.c.n_terms or terms.c.n_terms == 0:
+        raise ValueError("there must be documents and terms, and order must number every term")
+    memset(&scratch, 0, sizeof(scratch))
+    memset(&resolver, 0, sizeof(resolver))
+    resolver.how = RESOLVE_FIND
+    resolver.terms = &terms.c
+    scratch.words.seed = terms.c.seed
+    try:
+        with nogil:
+            status = ops.count(&scratch, &analyzer.c, &resolver, documents.c, n_rows, &lengths[0])
+            if status == 0:
+                status = rows_finish(scratch.entries, &lengths[0], n_rows, &order[0], _bits(n_columns))
+        if status:
+            raise MemoryError("no memory for more terms")
+        indptr = np.empty(n_rows + 1, np.int32)
+        indptr_out = indptr
+        indptr_out[0] = 0
+        for i in range(n_rows):
+            indptr_out[i + 1] = <int> (indptr_out[i] + lengths[i])
+        data = np.empty(indptr_out[n_rows], np.int64)
+        indices = np.empty(indptr_out[n_rows], np.int32)
+        data_out, indices_out = data, indices
+        for i in range(indptr_out[n_rows]):
+            indices_out[i] = <int> scratch.entries[i].id
+            data_out[i] = 1 if binary else scratch.entries[i].count
+        return data, indices, indptr
+    finally:
+        scratch_free(&scratch)

@@ -23,6 +23,8 @@ from deciban._parallel import effective_n_threads, run_blocks
 BATCH_CHARACTERS = 1 << 24
 BATCH_DOCUMENTS = 1 << 17
 BLOCK_CHARACTERS = 1 << 17  # 0.4 ms of work
+FEW_CHARACTERS = 1 << 16  # below this one call does all
+DROPPED = 2**32 - 1  # the number of a term that is not of the vocabulary
 
 
 class Block(NamedTuple):
@@ -77,13 +79,13 @@ class Rows:
             occurrences[where] += own_occurrences
         return documents, occurrences
 
-    def finish(self, orders: list[Any], keep: npt.NDArray[np.uint8] | None, n_ids: int) -> None:
-        """Renumber the entries of each counter by its order, drop what is not kept, sort and merge the rows."""
+    def finish(self, orders: list[npt.NDArray[np.uint32] | None], n_ids: int) -> None:
+        """Renumber the entries of each counter by its order (see ``Counter.finish``), sort and merge the rows."""
 
         def task(i: int, _worker: int) -> None:
             block = self.blocks[i]
             lengths = self.lengths[block.start : block.stop]
-            self.counters[block.worker].finish(block.first, lengths, orders[block.worker], keep, n_ids)
+            self.counters[block.worker].finish(block.first, lengths, orders[block.worker], n_ids)
 
         run_blocks(task, len(self.blocks))
 
@@ -121,28 +123,39 @@ def sort_terms(terms: Terms) -> npt.NDArray[np.uint32]:
 _NATIVE_DTYPES = {np.dtype(t) for t in (np.int32, np.int64, np.float32, np.float64)}
 
 
+def fill(documents: Documents, iterator: Iterator[Any]) -> bool:
+    """Take a batch of documents; return whether there may be more."""
+    return documents.fill(iterator, BATCH_CHARACTERS, BATCH_DOCUMENTS)
+
+
 def count_rows(
-    documents: Documents, iterator: Iterator[Any], analyzer: Analyzer, make_counter: Callable[[int], Counter]
+    documents: Documents,
+    iterator: Iterator[Any],
+    analyzer: Analyzer,
+    make_counter: Callable[[int], Counter],
+    more: bool | None = None,
 ) -> Rows:
     """Count the terms of every document.
 
     Parameters
     ----------
     documents : Documents
-        Knows how to prepare them; empty.
+        Knows how to prepare them; empty, or filled by :func:`fill`.
     iterator : iterator
         The documents.
     analyzer : Analyzer
         Cuts documents into terms.
     make_counter : callable
         Makes a thread's counter, given the number of characters of the batch.
+    more : bool or None
+        What :func:`fill` returned, if it was called before.
     """
     rows = Rows()
     lengths: list[npt.NDArray[np.int64]] = []
     n_rows = 0
-    more = True
-    while more:
-        more = documents.fill(iterator, BATCH_CHARACTERS, BATCH_DOCUMENTS)
+    if more is None:
+        more = fill(documents, iterator)
+    while True:
         n_documents = len(documents)
         batch_lengths = np.empty(n_documents, np.int64)
         cuts = documents.cut(BLOCK_CHARACTERS)
@@ -153,6 +166,9 @@ def count_rows(
         run_blocks(task, len(cuts), n_threads)
         lengths.append(batch_lengths)
         n_rows += n_documents
+        if not more:
+            break
+        more = fill(documents, iterator)
     rows.blocks.sort()
     rows.lengths = np.concatenate(lengths)
     return rows

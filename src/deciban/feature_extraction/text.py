@@ -34,11 +34,11 @@ from deciban._arrays import csr_parts, make_csr
 from deciban._fallback import fall_back
 from deciban._kernels import weighting
 from deciban._kernels.terms import Terms
-from deciban._kernels.tokens import Analyzer, Counter, Documents
+from deciban._kernels.tokens import Analyzer, Counter, Documents, count_few
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import cut, run_blocks
 from deciban._sklearn import Twin, csr_container, fit_context, validate_data
-from deciban.feature_extraction._counting import count_rows, sort_terms
+from deciban.feature_extraction._counting import DROPPED, FEW_CHARACTERS, count_rows, fill, sort_terms
 from deciban.feature_extraction._vocabulary import Vocabulary, VocabularyAttribute
 
 __all__ = [
@@ -385,18 +385,19 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
             raise ValueError("max_df corresponds to < documents than min_df")
 
         order = sort_terms(terms)
-        keep = None
         if min_count > 1 or max_count < n_documents or self.max_features is not None:
             kept = self._kept(rows.frequencies(len(terms), numbers), order, max_count, min_count)
             if not kept.any():
                 raise ValueError("After pruning, no terms remain. Try a lower min_df or a higher max_df.")
             if not kept.all():
-                keep = kept.view(np.uint8)
+                every = np.arange(len(terms), dtype=np.uint32)
+                every[~kept] = DROPPED
+                numbers = [every if number is None else every[number] for number in numbers]
                 order = order[kept[order]]
         columns = np.full(len(terms), -1, np.int32)
         columns[order] = np.arange(len(order), dtype=np.int32)
 
-        rows.finish(numbers, keep, len(terms))
+        rows.finish(numbers, len(terms))
         parts = rows.write(columns, self.binary, self.dtype)
         self.vocabulary_ = Vocabulary(terms, columns, len(order))
         return make_csr(csr_container(), *parts, (n_documents, len(order)))
@@ -432,6 +433,13 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         n_columns: int,
     ) -> Any:
         """Count the terms of a vocabulary."""
+        order = columns.view(np.uint32)  # -1, a term that was pruned, becomes DROPPED
+        documents, iterator = self._documents(), iter(raw_documents)
+        more = fill(documents, iterator)
+        if not more and 0 < len(documents) and documents.n_characters < FEW_CHARACTERS:
+            data, indices, indptr = count_few(analyzer, documents, terms, order, n_columns, bool(self.binary))
+            data = data.astype(self.dtype, copy=False)
+            return make_csr(csr_container(), data, indices, indptr, (len(indptr) - 1, n_columns))
 
         def make_counter(n_characters: int) -> Counter:
             counter = Counter(terms)
@@ -439,17 +447,10 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
                 counter.mark_rows()
             return counter
 
-        rows = count_rows(self._documents(), iter(raw_documents), analyzer, make_counter)
-        keep = None
-        n_ids = n_columns
-        if len(terms) > n_columns:  # terms that were pruned: they share one more column, which is dropped
-            columns = np.where(columns < 0, n_columns, columns)
-            keep = np.ones(n_columns + 1, np.uint8)
-            keep[n_columns] = 0
-            n_ids = n_columns + 1
-        rows.finish([columns.view(np.uint32)] * len(rows.counters), keep, n_ids)
-        parts = rows.write(None, self.binary, self.dtype)
-        return make_csr(csr_container(), *parts, (len(rows.lengths), n_columns))
+        rows = count_rows(documents, iterator, analyzer, make_counter, more)
+        rows.finish([order] * len(rows.counters), n_columns)
+        data, indices, indptr = rows.write(None, self.binary, self.dtype)
+        return make_csr(csr_container(), data, indices, indptr, (len(rows.lengths), n_columns))
 
 
 class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
@@ -711,7 +712,7 @@ class HashingVectorizer(_Vectorizer, _HashingVectorizer, auto_wrap_output_keys=N
         rows = count_rows(self._documents(), iter(X), analyzer, make_counter)
         if len(rows.lengths) == 0:
             return super().transform([])  # raises
-        rows.finish([None] * len(rows.counters), None, n_features)
+        rows.finish([None] * len(rows.counters), n_features)
         data, indices, indptr = rows.write(None, self.binary, self.dtype)
         if self.norm is not None:
             data = data.astype(data.dtype if data.dtype.kind == "f" else np.float64, copy=False)
