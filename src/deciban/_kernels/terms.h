@@ -5,7 +5,7 @@
  * a few words are compared without leaving the slot; longer terms hold their hash and where their bytes begin.
  *
  * Cost: a lookup reads one slot (24 bytes, one cache line in two of three cases); 130,000 terms take 6 MB of slots, more
- * than an L2 cache, so callers look up in batches and prefetch. The load factor stays at or below 1/2.
+ * than an L2 cache, so callers look up in batches and prefetch. The load factor stays at or below 5/8.
  *
  * Source: Knuth, The Art of Computer Programming 3, section 6.4 (linear probing); the hash multiplies two 64-bit halves
  * into 128 bits and folds them (seeded per process, so that nobody can choose terms that collide).
@@ -125,13 +125,20 @@ static inline void terms_free(terms_t *terms) {
     memset(terms, 0, sizeof *terms);
 }
 
+/* Keep the terms but not the means to find them. */
+static inline void terms_give_up_slots(terms_t *terms) {
+    free(terms->slots);
+    terms->slots = NULL;
+}
+
 /* Make room for n_more terms of n_bytes together. Returns 0, or -1 where memory (or numbers) ran out. */
 static inline int terms_reserve(terms_t *terms, uint64_t n_more, uint64_t n_bytes) {
     uint64_t n_terms = terms->n_terms + n_more;
     if (n_terms > TERMS_MAX) return -1;
-    if (terms->slots == NULL || 2 * n_terms > terms->mask + 1) {
-        uint64_t n_slots = terms->slots == NULL ? 1024 : (terms->mask < 1 << 20 ? 4 : 2) * (terms->mask + 1);
-        while (n_slots < 2 * n_terms) n_slots *= 2;
+    if (terms->slots == NULL || 8 * n_terms > 5 * (terms->mask + 1)) {
+        /* small tables grow by 4, to be rehashed seldom; large ones by 2, for memory */
+        uint64_t n_slots = terms->slots == NULL ? 1024 : (terms->mask < 1 << 16 ? 4 : 2) * (terms->mask + 1);
+        while (5 * n_slots < 8 * n_terms) n_slots *= 2;
         slot_t *slots = terms_new_slots(n_slots);
         if (slots == NULL) return -1;
         for (uint64_t i = 0; terms->slots != NULL && i <= terms->mask; i++) {

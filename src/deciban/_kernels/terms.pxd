@@ -29,6 +29,7 @@ cdef extern from "terms.h" nogil:
     void terms_bucket(const terms_t* terms, sort_item_t* items, uint32_t* bucket_ends)
     int terms_sort_buckets(const terms_t* terms, sort_item_t* items, const uint32_t* bucket_ends, uint32_t first,
                            uint32_t last, uint32_t* order)
+    void terms_give_up_slots(terms_t* terms)
     void terms_free(terms_t* terms)
 
 

@@ -13,7 +13,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from deciban._kernels.terms cimport Terms, terms_t
+from deciban._kernels.terms cimport Terms, terms_give_up_slots, terms_t
 
 cdef extern from *:
     """
@@ -255,6 +255,7 @@ cdef class Counter:
     cdef scratch_t c
     cdef resolver_t resolver
     cdef readonly Terms terms
+    cdef bint sealed
 
     def __cinit__(self, Terms terms, bint add=False, uint32_t n_features=0, bint alternate_sign=False):
         self.terms = terms
@@ -289,11 +290,22 @@ cdef class Counter:
                 raise MemoryError("no memory for marks")
             self.c.mark_size = size
 
+    def seal(self):
+        """Give up what only counting needs: no more documents can be counted, nor terms be looked up."""
+        free(self.c.mark)
+        self.c.mark = NULL
+        self.c.mark_size = 0
+        self.sealed = True
+        if self.resolver.how == RESOLVE_ADD:
+            terms_give_up_slots(&self.terms.c)
+
     def count(self, Analyzer analyzer, Documents documents, Py_ssize_t start, Py_ssize_t stop, int64_t[::1] lengths_out):
         """Append the rows of documents[start:stop]; lengths_out[start:stop] receives how many entries each has."""
         cdef int status
         if not 0 <= start < stop <= documents.n or lengths_out.shape[0] < stop:
             raise ValueError(f"documents {start} to {stop} are not among {documents.n}")
+        if self.sealed:
+            raise ValueError("the counter is sealed")
         with nogil:
             status = ops.count(&self.c, &analyzer.c, &self.resolver, &documents.c[start], stop - start, &lengths_out[start])
         if status:

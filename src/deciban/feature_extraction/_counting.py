@@ -58,6 +58,8 @@ class Rows:
         """
         if len(self.counters) == 1:
             return self.counters[0].terms, [None]
+        for counter in self.counters:
+            counter.seal()
         terms = Terms()
         terms.reserve(max((len(counter.terms) for counter in self.counters), default=0))
         numbers = [np.empty(len(counter.terms), np.uint32) for counter in self.counters]
