@@ -31,9 +31,13 @@ _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs mor
 
 
 @lru_cache(maxsize=256)
-def overrides(cls: type, home: type, hooks: tuple[str, ...]) -> bool:
-    """Return whether ``cls`` replaces one of the methods that ``home`` stands for: then those rule, not the kernels."""
+def _overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
     return any(getattr(cls, hook) is not getattr(home, hook) for hook in hooks)
+
+
+def overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
+    """Return whether ``cls`` replaces one of the methods that ``home`` stands for: then those rule, not the kernels."""
+    return _overrides(cls, home, hooks)
 
 
 @contextmanager
@@ -65,7 +69,7 @@ sum_dense_rows = specialise(counts.sum_dense_rows, DATA_DTYPES)
 
 
 def entries(X: Any) -> tuple[Array, Array, Array]:
-    """Return a CSR matrix's data, indices and indptr in types that kernels take; the kernels check the numbers in them."""
+    """Return data, indices and indptr of a CSR matrix in types that kernels take; kernels check the numbers in them."""
     data, indices, indptr = X.data, X.indices, X.indptr
     if not (
         isinstance(data, np.ndarray)
@@ -214,8 +218,8 @@ def count_dense(
     return np.ascontiguousarray(sums.T), int(np.bitwise_or.reduce(trouble))
 
 
-def each_block(table: Array, step: Callable[[slice], None]) -> None:
-    """Call ``step`` for slices of the table's rows that fit in cache, on threads; floating-point trouble is the caller's."""
+def each_block(table: Array, step: Callable[[slice], Any]) -> None:
+    """Call ``step`` for slices of the table's rows that fit in cache, on threads, without floating-point warnings."""
     strips = cut(len(table), max(1, _CELLS // table.shape[1]))
 
     def task(block: int, _: int) -> None:
@@ -350,7 +354,7 @@ def feature_totals(table: Array) -> Array:
 
 
 def complement_weights(table: Array, feature_all: Array, alpha: Array, norm: bool) -> Array:
-    """Return minus the log of the smoothed share of each feature in all classes but one; with ``norm``, scaled to sum 1."""
+    """Return minus log of the smoothed share of each feature in all other classes; with ``norm``, scaled to sum 1."""
     out = np.empty_like(table)
     smoothed = feature_all + alpha
     each_block(out, lambda rows: np.subtract(smoothed[rows, np.newaxis], table[rows], out=out[rows]))

@@ -37,7 +37,8 @@ def answer_rows(
 ) -> tuple[Array, int]:
     """Call ``rows(start, stop, out, largest)`` for blocks of all rows; return the answer and the trouble met.
 
-    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of ``together``.
+    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of
+    ``together``.
     """
     largest_only = answer == posterior.LARGEST
     largest = np.empty(n_rows, np.intp) if largest_only else _NO_CLASSES
@@ -131,8 +132,11 @@ class Predictions:
 
     def _hooked(self, home: type, answer: int, method: str) -> bool:
         """Return whether the class replaces what scikit-learn's method is made of, and say so."""
-        hooks = ("_joint_log_likelihood", "_check_X") + (("predict_log_proba",) if answer == posterior.POSTERIOR else ())
-        if overrides(type(self), home, hooks):
+        hooks = ("_joint_log_likelihood", "_check_X")
+        if overrides(type(self), home, hooks) or (
+            # scikit-learn makes probabilities of what this method answers
+            answer == posterior.POSTERIOR and overrides(type(self), home, ("predict_log_proba",))
+        ):
             fall_back(self, method, REPLACED)
             return True
         return False

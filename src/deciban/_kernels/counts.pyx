@@ -8,8 +8,8 @@ bits; one call does the rows of the classes [class_start, class_stop), so that c
 different cells and the result does not depend on how classes are shared among threads.
 
 Cost: O(entries of the classes) + one look at every row's code; an entry reads data and index (12-16 bytes) and updates
-one random cell. Measured on Zen 5: 1.6 ns an entry while the table fits in L3, 12 ns for a table of 1.6 GB; going through
-a buffer for each class, which stays in L2, takes twice as long because every buffer is written out in full.
+one random cell. Measured on Zen 5: 1.6 ns an entry while the table fits in L3, 12 ns for a table of 1.6 GB; going
+through a buffer for each class, which stays in L2, takes twice as long because every buffer is written out in full.
 
 Edge cases: indices may be unsorted and repeated. What is wrong with the input is reported, not raised: MALFORMED (a row
 pointer or an index out of range; nothing is read or written there), NONFINITE, NEGATIVE.
@@ -35,7 +35,7 @@ cdef enum Trouble:
 
 
 def group_rows(const int[::1] codes, Py_ssize_t[::1] starts, Py_ssize_t[::1] order):
-    """List the rows of each class, in row order: class c's are order[starts[c]:starts[c + 1]]. `starts` comes as zeros."""
+    """List the rows of each class, in row order: class c has order[starts[c]:starts[c + 1]]. `starts` comes as 0."""
     cdef Py_ssize_t row, c, n_classes = starts.shape[0] - 1
     with nogil:
         for row in range(codes.shape[0]):
@@ -141,11 +141,12 @@ def merge_rows(
 ):
     """Sum the rows of each class by themselves, then add the sums to a table that has counts already.
 
-    For a batch much smaller than the table: O(entries), and the bits of `table += sums` because a batch is summed before it
-    is added. Rows have passed :func:`check_rows`; `order` lists them by class, each class's in row order; `scratch`, of
-    n_features zeros, is left as zeros. `done[0]` is set at the end with no chance for an interrupt in between.
+    For a batch much smaller than the table: O(entries), and the bits of `table += sums` because a batch is summed
+    before it is added. Rows have passed :func:`check_rows`; `order` lists them by class, each class's in row order;
+    `scratch`, of n_features zeros, is left as zeros. `done[0]` is set at the end with no chance for an interrupt in
+    between.
     """
-    cdef Py_ssize_t i, first = 0, last, row, j, n = order.shape[0], n_classes = table.shape[1]
+    cdef Py_ssize_t i, first = 0, last, row, j, n = order.shape[0]
     cdef int code
     cdef double value, weight = 1.0
     cdef bint weighted = weights.shape[0] > 0
@@ -219,8 +220,8 @@ def sum_categories(
 ):
     """Count the categories of every feature for classes [class_start, class_stop), in row order.
 
-    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); X has been checked to
-    stay within its features' rows.
+    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); X has been
+    checked to stay within its features' rows.
     """
     cdef Py_ssize_t row, f
     cdef double weight = 1.0
@@ -235,7 +236,9 @@ def sum_categories(
                 table[starts[f] + X[row, f], codes[row]] += weight
 
 
-cdef void _pairwise(const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double* lanes, double* out) noexcept nogil:
+cdef void _pairwise(
+    const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double* lanes, double* out,
+) noexcept nogil:
     cdef Py_ssize_t n_classes = table.shape[1]
     cdef Py_ssize_t i, k, lane, half, whole
     if n < 8:

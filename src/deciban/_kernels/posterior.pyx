@@ -3,15 +3,15 @@
     joint_log_likelihood[i, k] = sum over the entries (f, x) of row i of x * table[f, k], + offset[k]
 
 `table` is feature-major, (n_features, n_classes): one entry of X touches one short run of memory. Entries are added in
-stored order and the offset last, which is the order of SciPy's product and gives its bits. Then, still in cache, a row is
-reduced to its largest class or normalised by log-sum-exp.
+stored order and the offset last, which is the order of SciPy's product and gives its bits. Then, still in cache, a row
+is reduced to its largest class or normalised by log-sum-exp.
 
-Cost: 2 K flops and 8 K bytes of `table` an entry, which is past L2 for a text vocabulary: table rows are requested AHEAD
-entries before they are used. 1.1M entries x 20 classes take 2 ms on one Zen 5 core.
+Cost: 2 K flops and 8 K bytes of `table` an entry, which is past L2 for a text vocabulary: table rows are requested
+AHEAD entries before they are used. 1.1M entries x 20 classes take 2 ms on one Zen 5 core.
 
-Edge cases: a row without entries gives the offset; an index or row pointer out of range stops the loop before it is used
-(MALFORMED); NaN or infinity in X (NONFINITE) and rows whose largest value is not finite (UNDEFINED) are reported, and the
-caller leaves those to scikit-learn, with its errors and warnings. Indices may be unsorted and repeated.
+Edge cases: a row without entries gives the offset; an index or row pointer out of range stops the loop before it is
+used (MALFORMED); NaN or infinity in X (NONFINITE) and rows whose largest value is not finite (UNDEFINED) are reported,
+and the caller leaves those to scikit-learn, with its errors and warnings. Indices may be unsorted and repeated.
 
 Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), chapter 13.
 """
@@ -154,8 +154,8 @@ def sparse_rows(
 ):
     """Answer for rows [start, stop) of a CSR matrix.
 
-    With `answer` LARGEST, the classes go to largest_out[start:stop] and `out` is scratch of one row; otherwise `out` gets
-    rows [start, stop) of the answer. Returns the kinds of trouble met, or 0.
+    With `answer` LARGEST, the classes go to largest_out[start:stop] and `out` is scratch of one row; otherwise `out`
+    gets rows [start, stop) of the answer. Returns the kinds of trouble met, or 0.
     """
     cdef Py_ssize_t n_classes = table.shape[1]
     cdef Py_ssize_t n_entries = indices.shape[0]
@@ -236,9 +236,9 @@ def gaussian_rows(
 
         joint_log_likelihood[i, k] = offset[k] - sum_f (X[i, f] - mean[k, f])^2 * precision[k, f] / 2
 
-    VECTOR_ROWS rows are laid side by side, features first, so that all lanes are busy whatever the number of features or
-    classes. Cost: 4 flops for each (row, feature, class), bound by arithmetic; 1M x 50 under 10 classes takes 50 ms on a
-    Zen 5 core. `scratch` holds VECTOR_ROWS * (2 * min(n_features, FEATURES) + n_classes) doubles.
+    VECTOR_ROWS rows are laid side by side, features first, so that all lanes are busy whatever the number of features
+    or classes. Cost: 4 flops for each (row, feature, class), bound by arithmetic; 1M x 50 under 10 classes takes 50 ms
+    on a Zen 5 core. `scratch` holds VECTOR_ROWS * (2 * min(n_features, FEATURES) + n_classes) doubles.
     """
     cdef Py_ssize_t block, part, first, n, i, k, f, from_f, n_chunk
     cdef Py_ssize_t n_features = X.shape[1], n_classes = mean.shape[0]
