@@ -153,7 +153,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         n_classes = len(self.classes_)
         table = np.zeros((starts[-1], n_classes))
         n_threads = effective_n_threads() if rows.size > 1 << 15 else 1
-        bounds = counting.balanced(codes, np.ones(len(codes)), n_classes, n_threads)
+        bounds = counting.balanced(codes, None, n_classes, n_threads)
 
         def task(block: int, _: int) -> None:
             counts.sum_categories(rows, codes, weights, bounds[block], bounds[block + 1], starts, table)

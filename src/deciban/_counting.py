@@ -27,6 +27,8 @@ DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "
 INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
 _LEAF = 8192  # rows summed by one task
+_SHARED_CELLS = 1 << 22  # a table that stays in L3 (32 MB), where threads contend for cache lines
+_MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table costs little
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
 
 
@@ -173,12 +175,18 @@ def count_sparse(
 ) -> tuple[Array, int]:
     """Return the table (n_features, n_classes) of sums of the rows of each class, and the trouble met."""
     data, indices, indptr = parts
-    table = np.empty((n_features, n_classes))
-    n_threads = effective_n_threads() if len(data) + table.size > _SMALL_ENTRIES else 1
-    strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
-    run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
+    n_cells = n_features * n_classes
+    n_threads = effective_n_threads() if len(data) + n_cells > _SMALL_ENTRIES else 1
+    if n_threads > 1 and len(data) > _MANY_A_CELL * n_cells:
+        table = np.zeros((n_classes, n_features)).T
+        n_parts = n_threads
+    else:
+        table = np.empty((n_features, n_classes))
+        strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
+        run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
+        n_parts = n_threads if n_cells > _SHARED_CELLS else 1
     kernel = sum_rows[data.dtype, indices.dtype]
-    bounds = balanced(codes, np.diff(indptr), n_classes, n_threads)
+    bounds = balanced(codes, indptr, n_classes, n_parts)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
@@ -187,15 +195,15 @@ def count_sparse(
         )
 
     run_blocks(count, len(trouble), n_threads)
-    return table, int(np.bitwise_or.reduce(trouble))
+    return np.ascontiguousarray(table), int(np.bitwise_or.reduce(trouble))
 
 
-def balanced(codes: Array, sizes: Array, n_classes: int, n_parts: int) -> list[int]:
-    """Cut the classes into at most ``n_parts`` ranges of about as many entries each."""
+def balanced(codes: Array, indptr: Array | None, n_classes: int, n_parts: int) -> list[int]:
+    """Cut the classes into at most ``n_parts`` ranges of about as many entries each (or rows, without ``indptr``)."""
     if n_parts == 1 or n_classes == 1:
         return [0, n_classes]
-    known = np.maximum(codes, 0)
-    upto = np.cumsum(np.bincount(known, sizes, minlength=n_classes))
+    sizes = None if indptr is None else np.diff(indptr)
+    upto = np.cumsum(np.bincount(np.maximum(codes, 0), sizes, minlength=n_classes))
     bounds = np.searchsorted(upto, upto[-1] * np.arange(1, n_parts) / n_parts) + 1
     return sorted({0, *(int(bound) for bound in bounds if bound < n_classes), n_classes})
 
@@ -208,7 +216,7 @@ def count_dense(
     kernel = sum_dense_rows[X.dtype,]
     sums = np.zeros((n_classes, X.shape[1]))
     n_threads = effective_n_threads() if X.size > _SMALL_ENTRIES else 1
-    bounds = balanced(codes, np.ones(len(codes)), n_classes, n_threads)
+    bounds = balanced(codes, None, n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:

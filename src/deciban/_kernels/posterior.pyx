@@ -101,7 +101,7 @@ cdef int _sparse_rows(
     bint binary, double threshold, int answer, Py_ssize_t start, Py_ssize_t stop,
     double* out, Py_ssize_t out_stride, Py_ssize_t* largest_out,
 ) noexcept nogil:
-    cdef Py_ssize_t row, j, begin, end, k, size, line
+    cdef Py_ssize_t row, i, j, begin, end, k, n, size, line
     cdef Py_ssize_t n_lines = min((n_classes + LINE - 1) // LINE, 4)
     cdef unsigned long long feature
     cdef double[CHUNK] x
@@ -118,26 +118,28 @@ cdef int _sparse_rows(
         memset(values, 0, n_classes * sizeof(double))
         j = begin
         while j < end:
+            n = min(end - j, CHUNK)
+            # the row of the table that some entry further on will use; its index has yet to be checked
+            for i in range(max(min(n, n_entries - AHEAD - j), 0)):
+                ahead = table + <Py_ssize_t> indices[j + AHEAD + i] * n_classes
+                for line in range(n_lines):
+                    PREFETCH(ahead + LINE * line)
             size = 0
-            while j < end and size < CHUNK:
-                feature = <unsigned long long> <long long> indices[j]
+            for i in range(n):
+                feature = <unsigned long long> <long long> indices[j + i]
                 if feature >= <unsigned long long> n_features:
                     return _MALFORMED
-                if j + AHEAD < n_entries:
-                    ahead = table + <Py_ssize_t> indices[j + AHEAD] * n_classes
-                    for line in range(n_lines):
-                        PREFETCH(ahead + LINE * line)
-                value = <double> data[j]
+                value = <double> data[j + i]
                 if data_t is double or data_t is float:
                     nothing += value - value  # NaN once something is not finite
-                j += 1
-                if binary:
-                    if not value > threshold:
-                        continue
-                    value = 1.0
                 x[size] = value
                 rows[size] = table + <Py_ssize_t> feature * n_classes
-                size += 1
+                if binary:
+                    x[size] = 1.0
+                    size += value > threshold
+                else:
+                    size += 1
+            j += n
             ops.accumulate(x, rows, size, n_classes, values)
         for k in range(n_classes):
             values[k] += offset[k]
