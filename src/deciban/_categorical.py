@@ -15,7 +15,7 @@ from deciban._fallback import fall_back
 from deciban._kernels import counts, posterior
 from deciban._lazy import LazyAttribute
 from deciban._parallel import effective_n_threads, run_blocks
-from deciban._posterior import Predictions, answer_rows
+from deciban._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
@@ -209,10 +209,8 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         check_is_fitted(self)
         rows = self._check_X(X).astype(np.int64, copy=False)
         table, starts = self._scores()
-        offset = np.ascontiguousarray(self.class_log_prior_, dtype=np.float64)
         n_classes = len(self.classes_)
-        if offset.shape != (n_classes,):
-            raise ValueError(f"class_log_prior_ must have shape ({n_classes},), got {offset.shape}")
+        offset = checked_prior(self.class_log_prior_, n_classes, "class_log_prior_")
 
         def task(start: int, stop: int, out: Array, largest: Array) -> int:
             return posterior.category_rows(rows, starts, table, offset, answer, start, stop, out, largest)

@@ -15,7 +15,7 @@ from deciban._counting import DATA_DTYPES, REPLACED, Array
 from deciban._fallback import fall_back
 from deciban._kernels import moments, posterior
 from deciban._parallel import cut, run_blocks
-from deciban._posterior import Predictions, answer_rows
+from deciban._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
@@ -228,9 +228,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         if not (var.min() > 0 and np.isfinite(precision).all()):
             fall_back(self, method, "there are variances of zero")
             return None
-        prior = np.ascontiguousarray(self.class_prior_, dtype=np.float64)
-        if prior.shape != (n_classes,):
-            raise ValueError(f"class_prior_ must have shape ({n_classes},), got {prior.shape}")
+        prior = checked_prior(self.class_prior_, n_classes, "class_prior_")
         offset = np.log(prior) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
         kernel = _gaussian_rows[rows.dtype,]
         room = posterior.TILE_ROWS * (2 * min(n_features, posterior.TILE_FEATURES) + n_classes)

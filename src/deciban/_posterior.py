@@ -57,6 +57,18 @@ def answer_rows(
     return largest if largest_only else out, int(np.bitwise_or.reduce(trouble))
 
 
+def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
+    """Return an attribute with one number for each class as the kernels take it; it may come from anywhere."""
+    if prior.__class__ is not np.ndarray or prior.dtype != np.float64 or not prior.flags.c_contiguous:
+        prior = np.asarray(prior)
+        if prior.dtype.kind not in "fiu":
+            raise ValueError(f"{name} must be an array of real numbers, got dtype {prior.dtype}")
+        prior = np.ascontiguousarray(prior, dtype=np.float64)
+    if prior.shape != (n_classes,):
+        raise ValueError(f"{name} must have shape ({n_classes},), got {prior.shape}")
+    return prior
+
+
 class Predictions:
     """Mixin: the four public predictions, all by ``_answer``."""
 
@@ -229,12 +241,7 @@ class LinearPosterior(Predictions):
             holder = Table(lambda: self.feature_log_prob_)  # type: ignore[attr-defined]
         if holder.scores is None:
             holder.scores = self._make_scores(self._checked_table(holder.get()))
-        n_classes = len(self.classes_)
-        prior = self.class_log_prior_
-        if prior.__class__ is not np.ndarray or prior.dtype != np.float64 or not prior.flags.c_contiguous:
-            prior = np.ascontiguousarray(prior, dtype=np.float64)
-        if prior.shape != (n_classes,):
-            raise ValueError(f"class_log_prior_ must have shape ({n_classes},), got {prior.shape}")
+        prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
         return self._with_prior(holder.scores, prior)
 
     def _checked_table(self, feature_log_prob: Any) -> Array:

@@ -28,6 +28,20 @@ ctypedef fused index_t:
     int
     long long
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__) || defined(__clang__)
+    #define PREFETCH(address) __builtin_prefetch(address)
+    #else
+    #define PREFETCH(address) ((void)(address))
+    #endif
+    """
+    void PREFETCH(const void* address) noexcept nogil
+
+cdef enum:
+    LINE = 8  # entries
+    ROW_AHEAD = 128  # entries
+
 MALFORMED, NONFINITE, NEGATIVE = 1, 2, 4
 cdef enum Trouble:
     _MALFORMED = 1
@@ -62,11 +76,19 @@ cdef inline int _trouble(double nothing, bint negative) noexcept nogil:
     return (_NONFINITE if nothing != 0.0 else 0) | (_NEGATIVE if negative else 0)
 
 
+cdef inline Py_ssize_t _next_row(
+    const int[::1] codes, Py_ssize_t row, int class_start, int class_stop,
+) noexcept nogil:
+    while row < codes.shape[0] and not class_start <= codes[row] < class_stop:
+        row += 1
+    return row
+
+
 cdef int _sum_rows(
     const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const int[::1] codes,
     const double[::1] weights, int class_start, int class_stop, bint binary, double threshold, double[:, :] table,
 ) noexcept nogil:
-    cdef Py_ssize_t row, j, begin, end
+    cdef Py_ssize_t row, upcoming, j, begin, end
     cdef Py_ssize_t step = table.strides[0] // <Py_ssize_t> sizeof(double), n_entries = indices.shape[0]
     cdef unsigned long long feature, n_features = <unsigned long long> table.shape[0]
     cdef int code
@@ -74,10 +96,17 @@ cdef int _sum_rows(
     cdef bint negative = False
     cdef bint weighted = weights.shape[0] > 0
     cdef double* cells
-    for row in range(codes.shape[0]):
-        code = codes[row]
-        if code < class_start or code >= class_stop:
-            continue
+    upcoming = _next_row(codes, 0, class_start, class_stop)
+    while upcoming < codes.shape[0]:
+        row, code = upcoming, codes[upcoming]
+        upcoming = _next_row(codes, row + 1, class_start, class_stop)
+        if row + 1 < upcoming < codes.shape[0]:
+            # rows of other classes lie between: the processor does not foresee where the next one starts
+            begin = indptr[upcoming]
+            if 0 <= begin < n_entries:
+                for j in range(min(ROW_AHEAD, n_entries - begin) // LINE):
+                    PREFETCH(&data[begin + LINE * j])
+                    PREFETCH(&indices[begin + LINE * j])
         begin, end = indptr[row], indptr[row + 1]
         if begin < 0 or end < begin or end > n_entries:
             return _MALFORMED
