@@ -22,7 +22,7 @@ import deciban
 import deciban.naive_bayes as ours
 
 sys.path.insert(0, str(Path(__file__).parent))
-import reference  # noqa: E402
+import reference
 
 COUNTING = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
 NAMES = [*COUNTING, "CategoricalNB", "GaussianNB"]
@@ -137,7 +137,9 @@ def test_any_sparse_matrix_has_the_bits_of_scikit_learn(data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # Bernoulli: a repeated feature counts for more than its sample
         assert_same_fit(their.fit(X, y, weights), our.fit(X, y, weights), exact=True)
-        assert_same_answers(their, our, X, exact=True, rtol=1e-9, atol=1e-9)
+        # without a finite likelihood scikit-learn's own code answers, from a table that lies the other way
+        finite = bool(np.isfinite(their.predict_joint_log_proba(X)).all())
+        assert_same_answers(their, our, X, exact=finite, rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
@@ -182,8 +184,11 @@ def test_reference_multinomial_complement_bernoulli():
     np.testing.assert_allclose(m.predict_log_proba(sp.csr_matrix(X)), reference.log_posterior(joint), atol=1e-11)
     for norm in (False, True):
         c = ours.ComplementNB(alpha=0.7, norm=norm).fit(sp.csr_matrix(X), y)
-        np.testing.assert_allclose(c.feature_log_prob_ * (-1 if norm else 1), reference.complement(count, 0.7, norm) * (
-            -1 if norm else 1), rtol=1e-12)
+        np.testing.assert_allclose(
+            c.feature_log_prob_ * (-1 if norm else 1),
+            reference.complement(count, 0.7, norm) * (-1 if norm else 1),
+            rtol=1e-12,
+        )
     count, _ = reference.count(X > 0, y, 3)
     b = ours.BernoulliNB(alpha=0.7).fit(sp.csr_matrix(X), y)
     np.testing.assert_allclose(
@@ -219,9 +224,17 @@ def test_the_same_bits_for_any_number_of_threads(name):
             m = getattr(ours, name)().fit(X, y)
             m.partial_fit(X[:1500], y[:1500])
             found = [getattr(m, attribute) for attribute in sorted(fitted_attributes(m))]
-            answers.append(pickle.dumps([[np.ascontiguousarray(f).tolist() if not isinstance(f, list) else
-                                          [g.tolist() for g in f] for f in found],
-                                         [getattr(m, method)(X).tolist() for method in METHODS]]))
+            answers.append(
+                pickle.dumps(
+                    [
+                        [
+                            np.ascontiguousarray(f).tolist() if not isinstance(f, list) else [g.tolist() for g in f]
+                            for f in found
+                        ],
+                        [getattr(m, method)(X).tolist() for method in METHODS],
+                    ]
+                )
+            )
     assert answers[0] == answers[1] == answers[2]
 
 
@@ -269,13 +282,13 @@ def outcome(call, model):
         try:
             call(model)
             error = None
-        except Exception as e:  # noqa: BLE001 - whatever scikit-learn raises, we raise
+        except Exception as e:  # whatever scikit-learn raises, we raise
             error = e
     return error, [(w.category, str(w.message)) for w in caught]
 
 
 def assert_alike(call, their, our):
-    """The same error with the same words, or the same attributes; the same warnings; after an error, nothing changed."""
+    """The same error, or the same attributes; the same warnings; after an error nothing has changed."""
     before = {name: copy.deepcopy(getattr(our, name)) for name in vars(our)}
     (their_error, their_warnings), (our_error, our_warnings) = outcome(call, their), outcome(call, our)
     assert type(our_error) is type(their_error), (our_error, their_error)
@@ -376,7 +389,9 @@ def assert_alike_answer(their, our, method, X):
         assert_same(a, b)
 
 
-@pytest.mark.parametrize("priors", [None, [0.2, 0.3, 0.5], [0.0, 0.5, 0.5], [0.5, 0.5], [0.5, 0.6, 0.7], [-0.5, 1, 0.5]])
+@pytest.mark.parametrize(
+    "priors", [None, [0.2, 0.3, 0.5], [0.0, 0.5, 0.5], [0.5, 0.5], [0.5, 0.6, 0.7], [-0.5, 1, 0.5]]
+)
 @pytest.mark.parametrize("var_smoothing", [1e-9, 0.0, 1.0])
 def test_gaussian_parameters(priors, var_smoothing):
     X, y = samples("GaussianNB")
@@ -428,6 +443,7 @@ def test_categorical_min_categories(min_categories):
 
 # What predictions are given
 
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NAMES)
 def test_errors_of_predictions(name, method):
@@ -436,7 +452,15 @@ def test_errors_of_predictions(name, method):
     with pytest.raises(NotFittedError):
         getattr(our, method)(X0)
     their.fit(X0, Y0), our.fit(X0, Y0)
-    cases = [X0[:, :2], X0[0], X0[:0], np.where(X0 == 0, np.nan, X0), np.where(X0 == 0, np.inf, X0), X0 + 1j, [["a"] * 3]]
+    cases = [
+        X0[:, :2],
+        X0[0],
+        X0[:0],
+        np.where(X0 == 0, np.nan, X0),
+        np.where(X0 == 0, np.inf, X0),
+        X0 + 1j,
+        [["a"] * 3],
+    ]
     cases += [sp.csr_matrix(case) for case in (X0[:, :2], X0[:0], np.where(X0 == 1, np.nan, X0))]
     for X in cases:
         assert_alike_answer(their, our, method, X)
@@ -491,8 +515,17 @@ def broken(kind):
     return X
 
 
-BROKEN = ["index too large", "index negative", "indptr too far", "indptr decreases", "indptr negative", "indptr short",
-          "data short", "indices of floats", "data of two dimensions"]
+BROKEN = [
+    "index too large",
+    "index negative",
+    "indptr too far",
+    "indptr decreases",
+    "indptr negative",
+    "indptr short",
+    "data short",
+    "indices of floats",
+    "data of two dimensions",
+]
 
 
 @pytest.mark.parametrize("kind", BROKEN)
@@ -528,6 +561,7 @@ def test_read_only_memory_maps_and_64_bit_indices(name, tmp_path):
 
 
 # Attributes
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_failed_fit_in_the_middle_changes_nothing(name, monkeypatch):
@@ -623,9 +657,9 @@ def test_attributes_from_a_pickle_are_not_trusted(name, attribute, value):
     m = getattr(ours, name)().fit(X, y)
     state = pickle.loads(pickle.dumps(m)).__getstate__()
     m.__setstate__({**state, attribute: value})
-    with pytest.raises((ValueError, TypeError)), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        m.predict(sp.csr_matrix(X))
+    X = sp.csr_matrix(X)
+    with pytest.raises((ValueError, TypeError)):
+        m.predict(X)
 
 
 @pytest.mark.parametrize("name", ["MultinomialNB", "BernoulliNB"])
@@ -643,7 +677,8 @@ def test_subclasses_that_replace_private_methods_are_honoured(name):
     plain = getattr(theirs, name)().fit(X, y)
     np.testing.assert_array_equal(m.feature_count_, 2 * plain.feature_count_)
     np.testing.assert_allclose(
-        m.predict_joint_log_proba(X), -theirs.__dict__[name]._joint_log_likelihood(m, (X > 0) * 1.0 if name[0] == "B" else X)
+        m.predict_joint_log_proba(X),
+        -theirs.__dict__[name]._joint_log_likelihood(m, (X > 0) * 1.0 if name[0] == "B" else X),
     )
     with deciban.config_context(fallback="error"), pytest.raises(deciban.FallbackError):
         m.predict(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from deciban._fallback import fall_back
 from deciban._kernels import counts, posterior
 from deciban._lazy import LazyAttribute
 from deciban._parallel import effective_n_threads, run_blocks
-from deciban._posterior import Predictions, answer_rows
+from deciban._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
@@ -24,8 +25,8 @@ _NO_WEIGHTS = np.empty(0)
 class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
     """Naive Bayes classifier for features that are categories, numbered from 0.
 
-    ``log P(y, x) = log P(y) + sum_f log P(x_f | y)`` with ``P(x_f | y)`` the share of category x_f among the samples of class
-    y, smoothed by ``alpha``.
+    ``log P(y, x) = log P(y) + sum_f log P(x_f | y)`` with ``P(x_f | y)`` the share of category x_f among the samples of
+    class y, smoothed by ``alpha``.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
     class_count_: Any
     n_features_in_: int
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier to X and y.
 
@@ -87,7 +88,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             self._set(table, starts, weights)
             return self
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a batch of samples to what the classifier has counted.
 
@@ -151,7 +152,8 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         rows = rows.astype(np.int64, copy=False)
         n_classes = len(self.classes_)
         table = np.zeros((starts[-1], n_classes))
-        bounds = counting.balanced(codes, np.ones(len(codes)), n_classes, effective_n_threads() if rows.size > 1 << 15 else 1)
+        n_threads = effective_n_threads() if rows.size > 1 << 15 else 1
+        bounds = counting.balanced(codes, None, n_classes, n_threads)
 
         def task(block: int, _: int) -> None:
             counts.sum_categories(rows, codes, weights, bounds[block], bounds[block + 1], starts, table)
@@ -207,10 +209,8 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         check_is_fitted(self)
         rows = self._check_X(X).astype(np.int64, copy=False)
         table, starts = self._scores()
-        offset = np.ascontiguousarray(self.class_log_prior_, dtype=np.float64)
         n_classes = len(self.classes_)
-        if offset.shape != (n_classes,):
-            raise ValueError(f"class_log_prior_ must have shape ({n_classes},), got {offset.shape}")
+        offset = checked_prior(self.class_log_prior_, n_classes, "class_log_prior_")
 
         def task(start: int, stop: int, out: Array, largest: Array) -> int:
             return posterior.category_rows(rows, starts, table, offset, answer, start, stop, out, largest)
@@ -253,7 +253,7 @@ def _checked_weights(sample_weight: Any, rows: Array) -> Array:
 
 def _ranges(starts: Array) -> list[tuple[int, int]]:
     bounds = starts.tolist()
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))
 
 
 def _log_share(count: Array, alpha: float) -> Array:

@@ -27,13 +27,19 @@ DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "
 INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
 _LEAF = 8192  # rows summed by one task
+_SHARED_CELLS = 1 << 22  # a table that stays in L3 (32 MB), where threads contend for cache lines
+_MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table costs little
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
 
 
 @lru_cache(maxsize=256)
-def overrides(cls: type, home: type, hooks: tuple[str, ...]) -> bool:
-    """Return whether ``cls`` replaces one of the methods that ``home`` stands for: then those rule, not the kernels."""
+def _overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
     return any(getattr(cls, hook) is not getattr(home, hook) for hook in hooks)
+
+
+def overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
+    """Return whether ``cls`` replaces one of the methods that ``home`` stands for: then those rule, not the kernels."""
+    return _overrides(cls, home, hooks)
 
 
 @contextmanager
@@ -65,7 +71,7 @@ sum_dense_rows = specialise(counts.sum_dense_rows, DATA_DTYPES)
 
 
 def entries(X: Any) -> tuple[Array, Array, Array]:
-    """Return a CSR matrix's data, indices and indptr in types that kernels take; the kernels check the numbers in them."""
+    """Return data, indices and indptr of a CSR matrix in types that kernels take; kernels check the numbers in them."""
     data, indices, indptr = X.data, X.indices, X.indptr
     if not (
         isinstance(data, np.ndarray)
@@ -169,12 +175,18 @@ def count_sparse(
 ) -> tuple[Array, int]:
     """Return the table (n_features, n_classes) of sums of the rows of each class, and the trouble met."""
     data, indices, indptr = parts
-    table = np.empty((n_features, n_classes))
-    n_threads = effective_n_threads() if len(data) + table.size > _SMALL_ENTRIES else 1
-    strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
-    run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
+    n_cells = n_features * n_classes
+    n_threads = effective_n_threads() if len(data) + n_cells > _SMALL_ENTRIES else 1
+    if n_threads > 1 and len(data) > _MANY_A_CELL * n_cells:
+        table = np.zeros((n_classes, n_features)).T
+        n_parts = n_threads
+    else:
+        table = np.empty((n_features, n_classes))
+        strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
+        run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
+        n_parts = n_threads if n_cells > _SHARED_CELLS else 1
     kernel = sum_rows[data.dtype, indices.dtype]
-    bounds = balanced(codes, np.diff(indptr), n_classes, n_threads)
+    bounds = balanced(codes, indptr, n_classes, n_parts)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
@@ -183,15 +195,15 @@ def count_sparse(
         )
 
     run_blocks(count, len(trouble), n_threads)
-    return table, int(np.bitwise_or.reduce(trouble))
+    return np.ascontiguousarray(table), int(np.bitwise_or.reduce(trouble))
 
 
-def balanced(codes: Array, sizes: Array, n_classes: int, n_parts: int) -> list[int]:
-    """Cut the classes into at most ``n_parts`` ranges of about as many entries each."""
+def balanced(codes: Array, indptr: Array | None, n_classes: int, n_parts: int) -> list[int]:
+    """Cut the classes into at most ``n_parts`` ranges of about as many entries each (or rows, without ``indptr``)."""
     if n_parts == 1 or n_classes == 1:
         return [0, n_classes]
-    known = np.maximum(codes, 0)
-    upto = np.cumsum(np.bincount(known, sizes, minlength=n_classes))
+    sizes = None if indptr is None else np.diff(indptr)
+    upto = np.cumsum(np.bincount(np.maximum(codes, 0), sizes, minlength=n_classes))
     bounds = np.searchsorted(upto, upto[-1] * np.arange(1, n_parts) / n_parts) + 1
     return sorted({0, *(int(bound) for bound in bounds if bound < n_classes), n_classes})
 
@@ -204,7 +216,7 @@ def count_dense(
     kernel = sum_dense_rows[X.dtype,]
     sums = np.zeros((n_classes, X.shape[1]))
     n_threads = effective_n_threads() if X.size > _SMALL_ENTRIES else 1
-    bounds = balanced(codes, np.ones(len(codes)), n_classes, n_threads)
+    bounds = balanced(codes, None, n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
@@ -214,8 +226,8 @@ def count_dense(
     return np.ascontiguousarray(sums.T), int(np.bitwise_or.reduce(trouble))
 
 
-def each_block(table: Array, step: Callable[[slice], None]) -> None:
-    """Call ``step`` for slices of the table's rows that fit in cache, on threads; floating-point trouble is the caller's."""
+def each_block(table: Array, step: Callable[[slice], Any]) -> None:
+    """Call ``step`` for slices of the table's rows that fit in cache, on threads, without floating-point warnings."""
     strips = cut(len(table), max(1, _CELLS // table.shape[1]))
 
     def task(block: int, _: int) -> None:
@@ -350,7 +362,7 @@ def feature_totals(table: Array) -> Array:
 
 
 def complement_weights(table: Array, feature_all: Array, alpha: Array, norm: bool) -> Array:
-    """Return minus the log of the smoothed share of each feature in all classes but one; with ``norm``, scaled to sum 1."""
+    """Return minus log of the smoothed share of each feature in all other classes; with ``norm``, scaled to sum 1."""
     out = np.empty_like(table)
     smoothed = feature_all + alpha
     each_block(out, lambda rows: np.subtract(smoothed[rows, np.newaxis], table[rows], out=out[rows]))

@@ -15,7 +15,7 @@ from deciban._counting import DATA_DTYPES, REPLACED, Array
 from deciban._fallback import fall_back
 from deciban._kernels import moments, posterior
 from deciban._parallel import cut, run_blocks
-from deciban._posterior import Predictions, answer_rows
+from deciban._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
@@ -38,9 +38,9 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
 
     Notes
     -----
-    Native: dense float32, float64 and integer samples, weights, partial_fit, all predictions. Means and variances are made
-    of blocks of 64 rows, two passes each, merged in a fixed order. Left to scikit-learn: array-API input, float16 and long
-    double, samples or variances that give no finite answer, and subclasses that replace its private methods.
+    Native: dense float32, float64 and integer samples, weights, partial_fit, all predictions. Means and variances are
+    made of blocks of 64 rows, two passes each, merged in a fixed order. Left to scikit-learn: array-API input, float16
+    and long double, samples or variances that give no finite answer, and subclasses that replace its private methods.
 
     References
     ----------
@@ -63,7 +63,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
     class_prior_: Any
     n_features_in_: int
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier to X and y.
 
@@ -95,7 +95,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
                 return super().fit(X, y, sample_weight=sample_weight)
             return self
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a batch of samples to what the classifier has seen.
 
@@ -173,10 +173,11 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         if first_call:
             theta, var = np.zeros((n_classes, n_features)), np.zeros((n_classes, n_features))
             past = np.zeros(n_classes)
-            prior = None
+            prior: Any = None
             if self.priors is not None:
-                prior = np.asarray(self.priors, dtype=dtype)
-                if prior.shape != (n_classes,) or not np.isclose(prior.sum(), 1.0) or (prior < 0).any():
+                given: Any = np.asarray(self.priors, dtype=dtype)
+                prior = given
+                if given.shape != (n_classes,) or not np.isclose(given.sum(), 1.0) or bool((given < 0).any()):
                     return "priors are not probabilities of the classes"
         else:
             theta, var, past = self._fitted(n_classes, n_features)
@@ -184,7 +185,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             prior = self.class_prior_ if self.priors is not None else None
         theta, var = merged_with_past(past, theta, var, count, mean, squares)
         self.theta_ = theta.astype(dtype)
-        self.var_ = var.astype(dtype) + dtype(epsilon)
+        self.var_ = np.add(var.astype(dtype), dtype(epsilon))
         self.epsilon_ = epsilon
         self.class_count_ = (past + count).astype(dtype)
         self.class_prior_ = self.class_count_ / self.class_count_.sum() if prior is None else prior
@@ -227,9 +228,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         if not (var.min() > 0 and np.isfinite(precision).all()):
             fall_back(self, method, "there are variances of zero")
             return None
-        prior = np.ascontiguousarray(self.class_prior_, dtype=np.float64)
-        if prior.shape != (n_classes,):
-            raise ValueError(f"class_prior_ must have shape ({n_classes},), got {prior.shape}")
+        prior = checked_prior(self.class_prior_, n_classes, "class_prior_")
         offset = np.log(prior) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
         kernel = _gaussian_rows[rows.dtype,]
         room = posterior.TILE_ROWS * (2 * min(n_features, posterior.TILE_FEATURES) + n_classes)
@@ -260,13 +259,19 @@ def _is_plain(X: Any) -> bool:
 
 
 def _is_plain_labels(y: Any, X: Any) -> bool:
-    return type(y) is np.ndarray and y.dtype.kind in "iu" and y.ndim == 1 and type(X) is np.ndarray and len(y) == len(X) > 0
+    return (
+        type(y) is np.ndarray
+        and y.dtype.kind in "iu"
+        and y.ndim == 1
+        and type(X) is np.ndarray
+        and len(y) == len(X) > 0
+    )
 
 
 def moments_by_class(
     X: Array, codes: Array, n_classes: int, weights: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return weight (n_classes,), mean and sum of squared differences (n_classes, n_features) of the rows of each class."""
+    """Return weight, mean and sum of squared differences of the rows of each class."""
     n_features = X.shape[1]
     order, starts = counting.group_rows(codes, n_classes)
     kernel = _class_moments[X.dtype,]
@@ -301,7 +306,7 @@ def merged(weight: Array, mean: Array, squares: Array) -> npt.NDArray[np.float64
 def merged_with_past(
     past: Array, theta: Array, var: Array, count: Array, mean: Array, squares: Array
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return mean and variance of what was seen before and the new rows together; classes without weight keep theirs."""
+    """Return mean and variance of past and new rows together; classes without new weight keep theirs."""
     theta, var = theta.copy(), var.copy()
     for code in np.flatnonzero(~np.isclose(count, 0.0)):
         if past[code] == 0:

@@ -37,7 +37,8 @@ def answer_rows(
 ) -> tuple[Array, int]:
     """Call ``rows(start, stop, out, largest)`` for blocks of all rows; return the answer and the trouble met.
 
-    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of ``together``.
+    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of
+    ``together``.
     """
     largest_only = answer == posterior.LARGEST
     largest = np.empty(n_rows, np.intp) if largest_only else _NO_CLASSES
@@ -54,6 +55,18 @@ def answer_rows(
 
     run_blocks(task, len(blocks))
     return largest if largest_only else out, int(np.bitwise_or.reduce(trouble))
+
+
+def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
+    """Return an attribute with one number for each class as the kernels take it; it may come from anywhere."""
+    if prior.__class__ is not np.ndarray or prior.dtype != np.float64 or not prior.flags.c_contiguous:
+        prior = np.asarray(prior)
+        if prior.dtype.kind not in "fiu":
+            raise ValueError(f"{name} must be an array of real numbers, got dtype {prior.dtype}")
+        prior = np.ascontiguousarray(prior, dtype=np.float64)
+    if prior.shape != (n_classes,):
+        raise ValueError(f"{name} must have shape ({n_classes},), got {prior.shape}")
+    return prior
 
 
 class Predictions:
@@ -131,8 +144,11 @@ class Predictions:
 
     def _hooked(self, home: type, answer: int, method: str) -> bool:
         """Return whether the class replaces what scikit-learn's method is made of, and say so."""
-        hooks = ("_joint_log_likelihood", "_check_X") + (("predict_log_proba",) if answer == posterior.POSTERIOR else ())
-        if overrides(type(self), home, hooks):
+        hooks = ("_joint_log_likelihood", "_check_X")
+        if overrides(type(self), home, hooks) or (
+            # scikit-learn makes probabilities of what this method answers
+            answer == posterior.POSTERIOR and overrides(type(self), home, ("predict_log_proba",))
+        ):
             fall_back(self, method, REPLACED)
             return True
         return False
@@ -225,12 +241,7 @@ class LinearPosterior(Predictions):
             holder = Table(lambda: self.feature_log_prob_)  # type: ignore[attr-defined]
         if holder.scores is None:
             holder.scores = self._make_scores(self._checked_table(holder.get()))
-        n_classes = len(self.classes_)
-        prior = self.class_log_prior_
-        if prior.__class__ is not np.ndarray or prior.dtype != np.float64 or not prior.flags.c_contiguous:
-            prior = np.ascontiguousarray(prior, dtype=np.float64)
-        if prior.shape != (n_classes,):
-            raise ValueError(f"class_log_prior_ must have shape ({n_classes},), got {prior.shape}")
+        prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
         return self._with_prior(holder.scores, prior)
 
     def _checked_table(self, feature_log_prob: Any) -> Array:

@@ -34,12 +34,15 @@ class _CountingNB(LinearPosterior, Twin):
     feature_count_: Any = LazyAttribute()
     feature_log_prob_: Any = TableAttribute()
     n_features_in_: int
-    alpha: Any
     class_prior: Any
+    _check_alpha: Any
+    _update_feature_log_prob: Any
+    _update_class_log_prior: Any
+    _check_X_y: Any  # noqa: N815
 
     _non_negative = True
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier to X and y.
 
@@ -80,7 +83,7 @@ class _CountingNB(LinearPosterior, Twin):
         fall_back(self, "fit", reason)
         return super().fit(X, y, sample_weight=sample_weight)  # type: ignore[misc]
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a batch of samples to what the classifier has counted.
 
@@ -123,9 +126,9 @@ class _CountingNB(LinearPosterior, Twin):
                 )
             codes = counting.encode_known(labels, self.classes_)
             weights = self._weights(sample_weight, rows)
-            table = None if first_call else self._table()
+            table: Any = None if first_call else self._table()
             trouble = 0
-            increments = None
+            increments: Any = None
             if codes is not None and _countable(rows):
                 if table is None or isinstance(rows, np.ndarray) or 8 * len(rows.data) > table.size:
                     increments, trouble = self._count_rows(rows, codes, weights)
@@ -134,12 +137,7 @@ class _CountingNB(LinearPosterior, Twin):
                     trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
                     if trouble & counts.MALFORMED:
                         raise counting.malformed(rows)
-            if (
-                codes is None
-                or not _countable(rows)
-                or trouble & counts.NONFINITE
-                or (trouble and self._non_negative)
-            ):
+            if codes is None or not _countable(rows) or trouble & counts.NONFINITE or (trouble and self._non_negative):
                 if first_call:
                     del self.classes_
                 reason = "labels, samples or their dtype are unusual"
@@ -193,7 +191,7 @@ class _CountingNB(LinearPosterior, Twin):
         return self._check_both(X, y, reset)
 
     def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
-        return self._check_X_y(X, y, reset=reset)  # type: ignore[attr-defined]
+        return self._check_X_y(X, y, reset=reset)
 
     def _weights(self, sample_weight: Any, rows: Any) -> Array:
         if sample_weight is None:
@@ -234,15 +232,15 @@ class _CountingNB(LinearPosterior, Twin):
     def _set_now(self, table: Array, alpha: Any) -> None:
         """Set the attributes that depend on the counts with scikit-learn's own code, which warns where it should."""
         self.feature_count_ = table.T
-        self._update_feature_log_prob(alpha)  # type: ignore[attr-defined]
-        self._update_class_log_prior(class_prior=self.class_prior)  # type: ignore[attr-defined]
+        self._update_feature_log_prob(alpha)
+        self._update_class_log_prior(class_prior=self.class_prior)
 
     def _set_lazily(self, table: Array, alpha: Any) -> None:
         """Set the attributes that depend on the counts, to be made of them when somebody asks."""
         log_prob = self._lazy_log_prob(table, np.array(alpha, dtype=np.float64))
         self.feature_count_ = Counts(table, lambda: table.T, log_prob)
         self.feature_log_prob_ = log_prob
-        self._update_class_log_prior(class_prior=self.class_prior)  # type: ignore[attr-defined]
+        self._update_class_log_prior(class_prior=self.class_prior)
 
     def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
         raise NotImplementedError
@@ -261,8 +259,8 @@ def _countable(rows: Any) -> bool:
 class MultinomialNB(_CountingNB, parent.MultinomialNB):
     """Naive Bayes classifier for counts, such as words in documents.
 
-    ``log P(y, x) = log P(y) + sum_f x_f log P(f | y)`` with ``P(f | y)`` the share of feature f in all that was counted for
-    class y, smoothed by ``alpha``.
+    ``log P(y, x) = log P(y) + sum_f x_f log P(f | y)`` with ``P(f | y)`` the share of feature f in all that was counted
+    for class y, smoothed by ``alpha``.
 
     Parameters
     ----------
@@ -296,8 +294,8 @@ class MultinomialNB(_CountingNB, parent.MultinomialNB):
 class ComplementNB(_CountingNB, parent.ComplementNB):
     """Naive Bayes classifier that weighs a feature by how rare it is in all the other classes.
 
-    The joint score is ``sum_f x_f w_fy`` with ``w_fy`` minus the logarithm of the share of feature f in what was counted
-    for all classes but y, smoothed by ``alpha``; it suits classes of very different sizes.
+    The joint score is ``sum_f x_f w_fy`` with ``w_fy`` minus the logarithm of the share of feature f in what was
+    counted for all classes but y, smoothed by ``alpha``; it suits classes of very different sizes.
 
     Parameters
     ----------
@@ -341,8 +339,8 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
 class BernoulliNB(_CountingNB, parent.BernoulliNB):
     """Naive Bayes classifier for features that are there or not.
 
-    ``log P(y, x) = log P(y) + sum_f log P(f | y)`` over the features that are there ``+ sum_f log(1 - P(f | y))`` over those
-    that are not; ``P(f | y)`` is the share of the samples of class y that have feature f, smoothed by ``alpha``.
+    ``log P(y, x) = log P(y) + sum_f log P(f | y)`` over the features that are there ``+ sum_f log(1 - P(f | y))`` over
+    those that are not; ``P(f | y)`` is the share of the samples of class y that have feature f, smoothed by ``alpha``.
 
     Parameters
     ----------
@@ -351,8 +349,8 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
 
     Notes
     -----
-    Native and left to scikit-learn: as for :class:`MultinomialNB`. What predictions need of ``feature_log_prob_`` is made
-    of it once: assign to the attribute, rather than write into the array, to predict with another table.
+    Native and left to scikit-learn: as for :class:`MultinomialNB`. What predictions need of ``feature_log_prob_`` is
+    made of it once: assign to the attribute, rather than write into the array, to predict with another table.
 
     References
     ----------

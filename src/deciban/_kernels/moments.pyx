@@ -73,7 +73,8 @@ def class_moments(const data_t[:, ::1] X, const Py_ssize_t[::1] rows, const doub
                   double[::1] weight_out, double[::1] mean_out, double[::1] squares_out):
     """Merge the given rows of X, in that order, into one class's moments.
 
-    `weights` (one for each row of X) may be empty, for ones; `scratch` is (CHUNK_ROWS + 3, max(n_features, CHUNK_ROWS)).
+    `weights` (one for each row of X) may be empty, for ones; `scratch` is (CHUNK_ROWS + 3, max(n_features,
+    CHUNK_ROWS)).
     """
     cdef Py_ssize_t block, first, i, f, n, line, n_features = X.shape[1], n_rows = rows.shape[0], n_lines
     cdef double total
