@@ -2,10 +2,8 @@
 
 import copy
 import pickle
-import sys
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import deciban
 import deciban.naive_bayes as ours
-
-sys.path.insert(0, str(Path(__file__).parent))
 import reference
+
 
 COUNTING = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
 NAMES = [*COUNTING, "CategoricalNB", "GaussianNB"]
@@ -572,7 +569,7 @@ def test_a_failed_fit_in_the_middle_changes_nothing(name, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    hook = "deciban._gaussian.merged_with_past" if name == "GaussianNB" else None
+    hook = "deciban.naive_bayes._gaussian.merged_with_past" if name == "GaussianNB" else None
     with monkeypatch.context() as patch:
         if hook:
             patch.setattr(hook, interrupt)

@@ -8,7 +8,7 @@ makes the value on first access. The instance's ``__dict__`` keeps the standard 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,12 +64,17 @@ def plain_state(state: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def unchanged_on_error(instance: Any) -> Iterator[None]:
-    """Put an instance's attributes back as they were if the block raises (values changed in place are not restored)."""
+def unchanged_on_error(instance: Any, done: Sequence[int] = (0,)) -> Iterator[None]:
+    """Put an instance's attributes back as they were if the block raises.
+
+    Values changed in place are not restored: a kernel that changes one last of all sets ``done[0]``, and what is raised
+    after that (by Ctrl-C) finds the work complete.
+    """
     before = dict(vars(instance))
     try:
         yield
     except BaseException:
-        vars(instance).clear()
-        vars(instance).update(before)
+        if not done[0]:
+            vars(instance).clear()
+            vars(instance).update(before)
         raise

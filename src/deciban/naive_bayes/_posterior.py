@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from deciban._counting import (
+from deciban.naive_bayes._counts import (
     CSR_TYPES,
     DATA_DTYPES,
     INDEX_DTYPES,

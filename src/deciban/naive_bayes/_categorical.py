@@ -9,13 +9,13 @@ import numpy as np
 import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted
 
-from deciban import _counting as counting
-from deciban._counting import REPLACED, Array, Counts, Table, TableAttribute
+from deciban.naive_bayes import _counts as counting
+from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
 from deciban._fallback import fall_back
 from deciban._kernels import counts, posterior
-from deciban._lazy import LazyAttribute
+from deciban._lazy import LazyAttribute, unchanged_on_error
 from deciban._parallel import effective_n_threads, run_blocks
-from deciban._posterior import Predictions, answer_rows, checked_prior
+from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
@@ -76,7 +76,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         self : object
             The fitted classifier.
         """
-        with counting.unchanged_on_error(self):
+        with unchanged_on_error(self):
             if counting.overrides(type(self), CategoricalNB, _FIT_HOOKS):
                 fall_back(self, "fit", REPLACED)
                 return super().fit(X, y, sample_weight=sample_weight)
@@ -108,7 +108,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         self : object
             The fitted classifier.
         """
-        with counting.unchanged_on_error(self):
+        with unchanged_on_error(self):
             before = dict(self.__dict__)
             reason = self._no_kernel(classes)
             if reason is None:

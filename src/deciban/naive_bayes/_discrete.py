@@ -1,9 +1,4 @@
-"""Naive Bayes classifiers: scikit-learn's, with counting and posteriors in native code.
-
-The estimators have the parameters, attributes, errors and warnings of the classes of the same name in
-:mod:`sklearn.naive_bayes`, which they inherit from. Tables over (class, feature) lie in memory with the features
-first and are shown as their transpose; logarithms are made when somebody asks for them.
-"""
+"""Naive Bayes on counts and on presence: multinomial, complement and Bernoulli."""
 
 from __future__ import annotations
 
@@ -12,17 +7,13 @@ from typing import Any, Self
 import numpy as np
 import sklearn.naive_bayes as parent
 
-from deciban import _counting as counting
-from deciban._categorical import CategoricalNB
-from deciban._counting import REPLACED, Array, Counts, Table, TableAttribute
+from deciban.naive_bayes import _counts as counting
+from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
 from deciban._fallback import fall_back
-from deciban._gaussian import GaussianNB
 from deciban._kernels import counts
-from deciban._lazy import Lazy, LazyAttribute
-from deciban._posterior import LinearPosterior
+from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
+from deciban.naive_bayes._posterior import LinearPosterior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
-
-__all__ = ["BernoulliNB", "CategoricalNB", "ComplementNB", "GaussianNB", "MultinomialNB"]
 
 _NO_WEIGHTS = np.empty(0)
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
@@ -60,7 +51,7 @@ class _CountingNB(LinearPosterior, Twin):
         self : object
             The fitted classifier.
         """
-        with counting.unchanged_on_error(self):
+        with unchanged_on_error(self):
             if counting.overrides(type(self), self._home, _FIT_HOOKS):
                 return self._parent_fit(REPLACED, X, y, sample_weight)
             rows, labels = self._rows(X, y, reset=True)
@@ -108,7 +99,7 @@ class _CountingNB(LinearPosterior, Twin):
         Costs time in proportion to the batch, not to the table: logarithms are made at the next prediction.
         """
         done = np.zeros(1, np.uint8)
-        with counting.unchanged_on_error(self, done):
+        with unchanged_on_error(self, done):
             if counting.overrides(type(self), self._home, _FIT_HOOKS):
                 return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
             state = self.__dict__

@@ -10,12 +10,13 @@ import sklearn
 import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deciban import _counting as counting
-from deciban._counting import DATA_DTYPES, REPLACED, Array
+from deciban.naive_bayes import _counts as counting
+from deciban.naive_bayes._counts import DATA_DTYPES, REPLACED, Array
 from deciban._fallback import fall_back
+from deciban._lazy import unchanged_on_error
 from deciban._kernels import moments, posterior
 from deciban._parallel import cut, run_blocks
-from deciban._posterior import Predictions, answer_rows, checked_prior
+from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
@@ -81,7 +82,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         self : object
             The fitted classifier.
         """
-        with counting.unchanged_on_error(self):
+        with unchanged_on_error(self):
             reason = self._no_kernel()
             if reason is None:
                 labels = y if _is_plain_labels(y, X) else validate_data(self, y=y)
@@ -115,7 +116,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         self : object
             The fitted classifier.
         """
-        with counting.unchanged_on_error(self):
+        with unchanged_on_error(self):
             before = dict(self.__dict__)
             reason = self._no_kernel()
             if reason is None:

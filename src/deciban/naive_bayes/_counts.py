@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -40,19 +39,6 @@ def _overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
 def overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
     """Return whether ``cls`` replaces one of the methods that ``home`` stands for: then those rule, not the kernels."""
     return _overrides(cls, home, hooks)
-
-
-@contextmanager
-def unchanged_on_error(estimator: Any, done: npt.NDArray[np.uint8] | None = None) -> Iterator[None]:
-    """Give the estimator its attributes back if the block raises (unless a kernel has set ``done``)."""
-    before = dict(estimator.__dict__)
-    try:
-        yield
-    except BaseException:
-        if done is None or not done[0]:
-            estimator.__dict__.clear()
-            estimator.__dict__.update(before)
-        raise
 
 
 def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np.dtype[Any], ...], Callable[..., int]]:
