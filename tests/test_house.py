@@ -30,7 +30,9 @@ def floor_of(module):
 
 
 def name_of(path):
-    return ".".join(path.relative_to(ROOT / "src" / "deciban").with_suffix("").parts).removesuffix("__init__").rstrip(".")
+    return (
+        ".".join(path.relative_to(ROOT / "src" / "deciban").with_suffix("").parts).removesuffix("__init__").rstrip(".")
+    )
 
 
 def imports(path):
@@ -77,6 +79,8 @@ def test_importing_the_package_alone_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *(ROOT / "src").rglob("*.pyx"), *(ROOT / "src").rglob("*.[ch]")], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [*SOURCES, *(ROOT / "src").rglob("*.pyx"), *(ROOT / "src").rglob("*.[ch]")], ids=lambda p: p.name
+)
 def test_a_file_is_one_idea(path):
     assert len(path.read_text().splitlines()) <= 800

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import reference
 import scipy.sparse as sp
 import sklearn
 import sklearn.naive_bayes as theirs
@@ -18,8 +19,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import deciban
 import deciban.naive_bayes as ours
-import reference
-
 
 COUNTING = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
 NAMES = [*COUNTING, "CategoricalNB", "GaussianNB"]

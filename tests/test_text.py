@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.feature_extraction.text as theirs
+from deciban._kernels.terms import Terms
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -17,7 +18,6 @@ from sklearn.exceptions import NotFittedError
 
 import deciban
 import deciban.feature_extraction.text as ours
-from deciban._kernels.terms import Terms
 from deciban.feature_extraction._counting import sort_terms
 
 # Characters whose case, class or width is special: sharp s, dotted capital I, sigmas, superscript two, one half, combining
@@ -371,10 +371,22 @@ def test_what_happens_without_a_native_path_can_be_chosen(options):
 
 
 @given(
-    st.integers(0, 4), st.integers(0, 5), st.sampled_from([np.float64, np.float32, np.int64]), weights, st.integers(0, 9)
+    st.integers(0, 4),
+    st.integers(0, 5),
+    st.sampled_from([np.float64, np.float32, np.int64]),
+    weights,
+    st.integers(0, 9),
 )
 def test_tfidf_transformer_is_scikit_learns(n_rows, n_columns, dtype, options, seed):
-    X = sp.random(n_rows, n_columns, 0.6, "csr", np.float64, np.random.default_rng(seed), data_rvs=partial(np.full, fill_value=3.0))
+    X = sp.random(
+        n_rows,
+        n_columns,
+        0.6,
+        "csr",
+        np.float64,
+        np.random.default_rng(seed),
+        data_rvs=partial(np.full, fill_value=3.0),
+    )
     X = X.astype(dtype)
 
     def story(module):

@@ -18,7 +18,14 @@ from sklearn.utils.validation import validate_data
 
 from deciban._lazy import plain_state
 
-__all__ = ["Twin", "check_partial_fit_first_call", "check_sample_weight", "csr_container", "fit_context", "validate_data"]
+__all__ = [
+    "Twin",
+    "check_partial_fit_first_call",
+    "check_sample_weight",
+    "csr_container",
+    "fit_context",
+    "validate_data",
+]
 
 
 def csr_container() -> type:

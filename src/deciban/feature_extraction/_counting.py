@@ -189,8 +189,6 @@ def _counting_task(
         start, stop = cuts[i]
         first, n_before = counter.n_entries, counter.n_terms
         counter.count(analyzer, documents, start, stop, lengths)
-        rows.blocks.append(
-            Block(first_row + start, first_row + stop, worker, first, n_before, counter.n_terms)
-        )
+        rows.blocks.append(Block(first_row + start, first_row + stop, worker, first, n_before, counter.n_terms))
 
     return task

@@ -20,13 +20,21 @@ import numpy.typing as npt
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import (
     ENGLISH_STOP_WORDS,
-    CountVectorizer as _CountVectorizer,
-    HashingVectorizer as _HashingVectorizer,
-    TfidfTransformer as _TfidfTransformer,
-    TfidfVectorizer as _TfidfVectorizer,
     strip_accents_ascii,
     strip_accents_unicode,
     strip_tags,
+)
+from sklearn.feature_extraction.text import (
+    CountVectorizer as _CountVectorizer,
+)
+from sklearn.feature_extraction.text import (
+    HashingVectorizer as _HashingVectorizer,
+)
+from sklearn.feature_extraction.text import (
+    TfidfTransformer as _TfidfTransformer,
+)
+from sklearn.feature_extraction.text import (
+    TfidfVectorizer as _TfidfVectorizer,
 )
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -436,7 +444,7 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         order = columns.view(np.uint32)  # -1, a term that was pruned, becomes DROPPED
         documents, iterator = self._documents(), iter(raw_documents)
         more = fill(documents, iterator)
-        if not more and 0 < len(documents) and documents.n_characters < FEW_CHARACTERS:
+        if not more and len(documents) > 0 and documents.n_characters < FEW_CHARACTERS:
             data, indices, indptr = count_few(analyzer, documents, terms, order, n_columns, bool(self.binary))
             data = data.astype(self.dtype, copy=False)
             return make_csr(csr_container(), data, indices, indptr, (len(indptr) - 1, n_columns))

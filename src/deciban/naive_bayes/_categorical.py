@@ -9,14 +9,14 @@ import numpy as np
 import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted
 
-from deciban.naive_bayes import _counts as counting
-from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
 from deciban._fallback import fall_back
 from deciban._kernels import counts, posterior
 from deciban._lazy import LazyAttribute, unchanged_on_error
 from deciban._parallel import effective_n_threads, run_blocks
-from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
+from deciban.naive_bayes import _counts as counting
+from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
+from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
 
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
 _NO_WEIGHTS = np.empty(0)

@@ -7,13 +7,13 @@ from typing import Any, Self
 import numpy as np
 import sklearn.naive_bayes as parent
 
-from deciban.naive_bayes import _counts as counting
-from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
 from deciban._fallback import fall_back
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
-from deciban.naive_bayes._posterior import LinearPosterior
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
+from deciban.naive_bayes import _counts as counting
+from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
+from deciban.naive_bayes._posterior import LinearPosterior
 
 _NO_WEIGHTS = np.empty(0)
 _FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")

@@ -10,14 +10,14 @@ import sklearn
 import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deciban._fallback import fall_back
+from deciban._kernels import moments, posterior
+from deciban._lazy import unchanged_on_error
+from deciban._parallel import cut, run_blocks
+from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import DATA_DTYPES, REPLACED, Array
-from deciban._fallback import fall_back
-from deciban._lazy import unchanged_on_error
-from deciban._kernels import moments, posterior
-from deciban._parallel import cut, run_blocks
 from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
-from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 
 _class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
 _gaussian_rows = counting.specialise(posterior.gaussian_rows, DATA_DTYPES)

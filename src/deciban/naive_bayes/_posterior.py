@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from deciban._fallback import fall_back
+from deciban._kernels import posterior
+from deciban._parallel import cut, run_blocks
 from deciban.naive_bayes._counts import (
     CSR_TYPES,
     DATA_DTYPES,
@@ -20,9 +23,6 @@ from deciban.naive_bayes._counts import (
     overrides,
     specialise,
 )
-from deciban._fallback import fall_back
-from deciban._kernels import posterior
-from deciban._parallel import cut, run_blocks
 
 _sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
 _NO_CLASSES = np.empty(0, np.intp)
