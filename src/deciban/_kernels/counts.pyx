@@ -8,9 +8,9 @@ bits; one call does the rows of the classes [class_start, class_stop), so that c
 different cells and the result does not depend on how classes are shared among threads.
 
 Cost: O(entries of the classes) + one look at every row's code; an entry reads data and index (12-16 bytes) and updates
-one random cell. Measured on Zen 5: 1.6 ns an entry while the table fits in L3, 12 ns for a table of 1.6 GB. `table` may
-lie either way in memory: with features first, neighbouring classes share cache lines, and threads that write to them at
-once are no faster than one; with classes first there is a copy to make in the end, which pays for many entries a cell.
+one random cell, a cache line in and out of L1. Measured on Zen 5: 2.6 ns an entry while the table fits in L3 (1.5 ns
+while it fits in L2), 12 ns for a table of 1.6 GB; two threads halve that. `table` may lie either way in memory; with
+classes first there is a copy to make in the end, which pays for many entries a cell.
 
 Edge cases: indices may be unsorted and repeated. What is wrong with the input is reported, not raised: MALFORMED (a row
 pointer or an index out of range; nothing is read or written there), NONFINITE, NEGATIVE.
@@ -41,6 +41,7 @@ cdef extern from *:
 cdef enum:
     LINE = 8  # entries
     ROW_AHEAD = 128  # entries
+    CELL_AHEAD = 32  # entries
 
 MALFORMED, NONFINITE, NEGATIVE = 1, 2, 4
 cdef enum Trouble:
@@ -90,7 +91,11 @@ cdef int _sum_rows(
 ) noexcept nogil:
     cdef Py_ssize_t row, upcoming, j, begin, end
     cdef Py_ssize_t step = table.strides[0] // <Py_ssize_t> sizeof(double), n_entries = indices.shape[0]
-    cdef unsigned long long feature, n_features = <unsigned long long> table.shape[0]
+    cdef index_t signs, last_feature = <index_t> min(table.shape[0] - 1, <Py_ssize_t> 0x7FFFFFFF)
+    cdef data_t data_signs
+    cdef const data_t* entry_data
+    cdef const index_t* entry_indices
+    cdef Py_ssize_t far
     cdef int code
     cdef double value, weight = 1.0, nothing = 0.0
     cdef bint negative = False
@@ -112,18 +117,36 @@ cdef int _sum_rows(
             return _MALFORMED
         if weighted:
             weight = weights[row]
-        cells = &table[0, code] if n_features else NULL
+        # First what is wrong with the entries, in loops that become vector code: signs are gathered by "or".
+        signs = 0
         for j in range(begin, end):
-            feature = <unsigned long long> <long long> indices[j]
-            if feature >= n_features:
-                return _MALFORMED
-            value = <double> data[j]
-            negative |= value < 0.0
-            if data_t is double or data_t is float:
-                nothing += value - value  # NaN once something is not finite
-            if binary:
-                value = 1.0 if value > threshold else 0.0
-            cells[<Py_ssize_t> feature * step] += weight * value
+            signs |= indices[j] | (last_feature - indices[j])
+        if signs < 0:
+            return _MALFORMED
+        if data_t is double or data_t is float:
+            for j in range(begin, end):
+                nothing += data[j] - data[j]  # NaN once something is not finite
+                negative |= data[j] < 0
+        else:
+            data_signs = 0
+            for j in range(begin, end):
+                data_signs |= data[j]
+            negative |= data_signs < 0
+        cells = &table[0, code]
+        if binary or weighted:
+            for j in range(begin, end):
+                value = <double> data[j]
+                if binary:
+                    value = 1.0 if value > threshold else 0.0
+                cells[<Py_ssize_t> indices[j] * step] += weight * value
+            continue
+        entry_data, entry_indices = &data[0], &indices[0]
+        far = min(end, n_entries - CELL_AHEAD)
+        for j in range(begin, far):
+            PREFETCH(cells + <Py_ssize_t> entry_indices[j + CELL_AHEAD] * step)
+            cells[<Py_ssize_t> entry_indices[j] * step] += <double> entry_data[j]
+        for j in range(max(begin, far), end):
+            cells[<Py_ssize_t> entry_indices[j] * step] += <double> entry_data[j]
     return _trouble(nothing, negative)
 
 
@@ -172,11 +195,12 @@ def merge_rows(
     """Sum the rows of each class by themselves, then add the sums to a table that has counts already.
 
     For a batch much smaller than the table: O(entries), and the bits of `table += sums` because a batch is summed
-    before it is added. Rows have passed :func:`check_rows`; `order` lists them by class, each class's in row order;
+    before it is added. Rows have passed :func:`check_rows`, and what another process changed since (a memory map) is passed over; `order` lists them by class, each class's in row order;
     `scratch`, of n_features zeros, is left as zeros. `done[0]` is set at the end with no chance for an interrupt in
     between.
     """
-    cdef Py_ssize_t i, first = 0, last, row, j, n = order.shape[0]
+    cdef Py_ssize_t i, first = 0, last, row, j, n = order.shape[0], n_entries = indices.shape[0]
+    cdef unsigned long long n_features = <unsigned long long> min(table.shape[0], scratch.shape[0])
     cdef int code
     cdef double value, weight = 1.0
     cdef bint weighted = weights.shape[0] > 0
@@ -191,17 +215,19 @@ def merge_rows(
                     row = order[i]
                     if weighted:
                         weight = weights[row]
-                    for j in range(indptr[row], indptr[row + 1]):
+                    for j in range(max(indptr[row], 0), min(indptr[row + 1], n_entries)):
                         value = <double> data[j]
                         if binary:
                             value = 1.0 if value > threshold else 0.0
-                        scratch[indices[j]] += weight * value
+                        if <unsigned long long> <long long> indices[j] < n_features:
+                            scratch[indices[j]] += weight * value
                 for i in range(first, last):
                     row = order[i]
-                    for j in range(indptr[row], indptr[row + 1]):
-                        # a repeated feature finds zero the second time
-                        table[indices[j], code] += scratch[indices[j]]
-                        scratch[indices[j]] = 0.0
+                    for j in range(max(indptr[row], 0), min(indptr[row + 1], n_entries)):
+                        if <unsigned long long> <long long> indices[j] < n_features:
+                            # a repeated feature finds zero the second time
+                            table[indices[j], code] += scratch[indices[j]]
+                            scratch[indices[j]] = 0.0
             first = last
         done[0] = 1
 

@@ -26,7 +26,6 @@ DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "
 INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
 _LEAF = 8192  # rows summed by one task
-_SHARED_CELLS = 1 << 22  # a table that stays in L3 (32 MB), where threads contend for cache lines
 _MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table costs little
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
 
@@ -165,14 +164,12 @@ def count_sparse(
     n_threads = effective_n_threads() if len(data) + n_cells > _SMALL_ENTRIES else 1
     if n_threads > 1 and len(data) > _MANY_A_CELL * n_cells:
         table = np.zeros((n_classes, n_features)).T
-        n_parts = n_threads
     else:
         table = np.empty((n_features, n_classes))
         strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
         run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
-        n_parts = n_threads if n_cells > _SHARED_CELLS else 1
     kernel = sum_rows[data.dtype, indices.dtype]
-    bounds = balanced(codes, indptr, n_classes, n_parts)
+    bounds = balanced(codes, indptr, n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
