@@ -22,6 +22,7 @@
 
 #define NO_TERM UINT32_MAX
 #define TERMS_MAX INT32_MAX   /* term numbers are shown to users as int32 columns */
+#define HUGE_FROM (16 << 20) /* bytes */
 #define TERM_PADDING 16       /* bytes that must be readable past the end of any term */
 
 typedef struct {
@@ -102,7 +103,7 @@ static inline void advise_huge_pages(void *buffer, uint64_t size) {
     const uint64_t page = 1 << 21;
     uintptr_t start = ((uintptr_t)buffer + page - 1) & ~(uintptr_t)(page - 1);
     uintptr_t stop = ((uintptr_t)buffer + size) & ~(uintptr_t)(page - 1);
-    if (stop > start) madvise((void *)start, stop - start, MADV_HUGEPAGE);
+    if (size >= HUGE_FROM && stop > start) madvise((void *)start, stop - start, MADV_HUGEPAGE);
 #else
     (void)buffer;
     (void)size;

@@ -24,7 +24,7 @@ static int grow(void **buffer, uint64_t *capacity, uint64_t needed, uint64_t ite
     uint64_t wanted = needed + needed / 2 + 1024;
     void *grown = realloc(*buffer, wanted * item);
     if (grown == NULL) return TEXT_NO_MEMORY;
-    if (wanted * item >= 1 << 22) advise_huge_pages(grown, wanted * item);
+    advise_huge_pages(grown, wanted * item);
     *buffer = grown;
     *capacity = wanted;
     return TEXT_OK;
