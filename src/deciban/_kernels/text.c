@@ -231,76 +231,78 @@ INLINE uint64_t fold_ascii(const uint8_t *in, uint32_t n, uint8_t *out, uint32_t
     return word ? fold_ascii_as(in, n, out, edges, 0, 1) : fold_ascii_as(in, n, out, edges, 0, 0);
 }
 
-/* One character of any document, folded, with its class. */
-INLINE uint32_t read_character(const document_t *doc, int64_t i, const characters_t *characters, uint8_t *class_) {
-    uint32_t c = doc->kind == 1   ? ((const uint8_t *)doc->data)[i]
-                 : doc->kind == 2 ? ((const uint16_t *)doc->data)[i]
-                                  : ((const uint32_t *)doc->data)[i];
-    if (c < 65536) {
-        if (doc->lower) c = characters->lower[c];
-        *class_ = characters->class_[c];
-    } else {
-        if (doc->lower) c = Py_UNICODE_TOLOWER(c);
-        *class_ = (Py_UNICODE_ISALNUM(c) ? CLASS_WORD : 0) | (Py_UNICODE_ISSPACE(c) ? CLASS_SPACE : 0);
-    }
-    return c;
+INLINE character_t make_character(uint32_t c, int lower) {
+    if (lower) c = Py_UNICODE_TOLOWER(c);
+    uint32_t class_ = (Py_UNICODE_ISALNUM(c) || c == '_' ? CLASS_WORD : 0) | (Py_UNICODE_ISSPACE(c) ? CLASS_SPACE : 0);
+    if (c < 0x80) return CHARACTER(c, 1, class_);
+    uint32_t last = 0x80 | (c & 0x3F), second_last = 0x80 | (c >> 6 & 0x3F), third_last = 0x80 | (c >> 12 & 0x3F);
+    if (c < 0x800) return CHARACTER((0xC0 | c >> 6) | last << 8, 2, class_);
+    if (c < 0x10000) return CHARACTER((0xE0 | c >> 12) | second_last << 8 | last << 16, 3, class_);
+    return CHARACTER((0xF0 | c >> 18) | third_last << 8 | second_last << 16 | last << 24, 4, class_);
 }
 
-INLINE uint8_t *write_utf8(uint8_t *out, uint32_t c) {
-    if (c < 0x80) {
-        *out++ = (uint8_t)c;
-    } else if (c < 0x800) {
-        *out++ = (uint8_t)(0xC0 | c >> 6);
-        *out++ = (uint8_t)(0x80 | (c & 0x3F));
-    } else if (c < 0x10000) {
-        *out++ = (uint8_t)(0xE0 | c >> 12);
-        *out++ = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        *out++ = (uint8_t)(0x80 | (c & 0x3F));
-    } else {
-        *out++ = (uint8_t)(0xF0 | c >> 18);
-        *out++ = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-        *out++ = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        *out++ = (uint8_t)(0x80 | (c & 0x3F));
+static void fill_characters(characters_t *characters) {
+    for (uint32_t c = 0; c < 65536; c++) {
+        characters->as_is[c] = make_character(c, 0);
+        characters->lower[c] = make_character(c, 1);
     }
-    return out;
 }
 
-INLINE uint64_t fold_any_as(const document_t *doc, const characters_t *characters, uint8_t *text, uint32_t *edges,
-                            int64_t min_length, uint8_t class_bit, uint8_t class_wanted, int kind) {
-    document_t d = *doc;
-    d.kind = (uint8_t)kind;
-    uint8_t *out = text, *token = text;
-    uint32_t *edge = edges;
-    int64_t length = 0;
-    for (int64_t i = 0; i <= d.length; i++) {
-        uint8_t class_ = (uint8_t)~class_wanted; /* past the end: no token character */
-        uint32_t c = i < d.length ? read_character(&d, i, characters, &class_) : 0;
-        if ((class_ & class_bit) == class_wanted) {
-            out = write_utf8(out, c);
-            length++;
-        } else if (length != 0) {
-            if (length >= min_length) {
-                *edge++ = (uint32_t)(token - text);
-                *edge++ = (uint32_t)(out - text);
-                *out++ = ' ';
-                token = out;
-            } else {
-                out = token;
-            }
-            length = 0;
-        }
-    }
-    return (uint64_t)(edge - edges);
+INLINE character_t read_character(const document_t *doc, int64_t i, const character_t *table, int kind) {
+    uint32_t c = kind == 1   ? ((const uint8_t *)doc->data)[i]
+                 : kind == 2 ? ((const uint16_t *)doc->data)[i]
+                             : ((const uint32_t *)doc->data)[i];
+    return c < 65536 ? table[c] : make_character(c, doc->lower);
 }
 
-/* Fold any document, keeping only tokens of min_length characters or more, with one space after each. */
+/* Write a character's bytes; up to four are written, its length counts. */
+INLINE uint8_t *write_character(uint8_t *out, character_t character) {
+    out[0] = (uint8_t)character;
+    out[1] = (uint8_t)(character >> 8);
+    out[2] = (uint8_t)(character >> 16);
+    out[3] = (uint8_t)(character >> 24);
+    return out + CHARACTER_LENGTH(character);
+}
+
+INLINE const character_t *character_table(const document_t *doc, const analyzer_t *analyzer) {
+    return doc->lower ? analyzer->characters->lower : analyzer->characters->as_is;
+}
+
+INLINE uint64_t fold_any_as(const document_t *doc, const analyzer_t *analyzer, uint8_t *text, uint32_t *edges, int kind) {
+    const character_t *table = character_table(doc, analyzer);
+    uint32_t bit = analyzer->token_is_word ? CLASS_WORD : CLASS_SPACE;
+    uint32_t wanted = analyzer->token_is_word ? CLASS_WORD : 0;
+    uint32_t *places = edges + doc->length + 2; /* of the edges, in characters */
+    uint8_t *out = text;
+    uint64_t n = 0, kept = 0;
+    uint32_t before = 0;
+    for (int64_t i = 0; i < doc->length; i++) { /* no branch: where tokens end cannot be predicted */
+        character_t character = read_character(doc, i, table, kind);
+        uint32_t in_token = (CHARACTER_CLASS(character) & bit) == wanted;
+        edges[n] = (uint32_t)(out - text);
+        places[n] = (uint32_t)i;
+        n += in_token ^ before;
+        before = in_token;
+        out = write_character(out, character);
+    }
+    edges[n] = (uint32_t)(out - text);
+    places[n] = (uint32_t)doc->length;
+    n += before;
+    for (uint64_t i = 0; i < n; i += 2) {
+        uint32_t start = edges[i], stop = edges[i + 1];
+        int long_enough = (int64_t)places[i + 1] - places[i] >= analyzer->min_length;
+        edges[kept] = start;
+        edges[kept + 1] = stop;
+        kept += long_enough ? 2 : 0;
+    }
+    return kept;
+}
+
+/* Fold any document; edges receives begin and end of each token of min_length characters or more. */
 static uint64_t fold_any(const document_t *doc, const analyzer_t *analyzer, uint8_t *text, uint32_t *edges) {
-    uint8_t bit = analyzer->token_is_word ? CLASS_WORD : CLASS_SPACE;
-    uint8_t wanted = analyzer->token_is_word ? CLASS_WORD : 0;
-    const characters_t *characters = analyzer->characters;
-    if (doc->kind == 1) return fold_any_as(doc, characters, text, edges, analyzer->min_length, bit, wanted, 1);
-    if (doc->kind == 2) return fold_any_as(doc, characters, text, edges, analyzer->min_length, bit, wanted, 2);
-    return fold_any_as(doc, characters, text, edges, analyzer->min_length, bit, wanted, 4);
+    if (doc->kind == 1) return fold_any_as(doc, analyzer, text, edges, 1);
+    if (doc->kind == 2) return fold_any_as(doc, analyzer, text, edges, 2);
+    return fold_any_as(doc, analyzer, text, edges, 4);
 }
 
 /* ---- cut ------------------------------------------------------------------------------------------------------- */
@@ -328,24 +330,23 @@ static int cut_words(cutter_t *cutter, const analyzer_t *analyzer, const documen
     scratch_t *scratch = cutter->scratch;
     uint8_t *text = scratch->text;
     uint32_t *edges = scratch->edges;
-    int simple = analyzer->max_n == 1 && analyzer->stop_words == NULL;
     uint64_t n_edges;
+    uint32_t min_length = 0; /* of a token in bytes: fold_any has looked at characters already */
     if (doc->is_ascii) {
         n_edges = fold_ascii((const uint8_t *)doc->data, (uint32_t)doc->length, text, edges, doc->lower,
                              analyzer->token_is_word);
-        if (!simple) n_edges = compact(text, edges, n_edges, analyzer->min_length, analyzer->stop_words);
+        min_length = (uint32_t)analyzer->min_length;
     } else {
         n_edges = fold_any(doc, analyzer, text, edges);
-        if (analyzer->stop_words != NULL) n_edges = compact(text, edges, n_edges, 0, analyzer->stop_words);
     }
-    if (simple && doc->is_ascii) {
-        uint32_t min_length = (uint32_t)analyzer->min_length;
+    if (analyzer->max_n == 1 && analyzer->stop_words == NULL) {
         for (uint64_t i = 0; i < n_edges; i += 2) {
             uint32_t length = edges[i + 1] - edges[i];
             if (length >= min_length && push(cutter, edges[i], length)) return TEXT_NO_MEMORY;
         }
         return TEXT_OK;
     }
+    n_edges = compact(text, edges, n_edges, min_length, analyzer->stop_words);
     int64_t n_tokens = (int64_t)(n_edges / 2);
     for (int64_t n = analyzer->min_n; n <= analyzer->max_n && n <= n_tokens; n++)
         for (int64_t i = 0; i + n <= n_tokens; i++)
@@ -364,27 +365,28 @@ static int cut_ngrams(cutter_t *cutter, const uint32_t *edges, int64_t n_charact
 /* A run of two or more white-space characters counts as one space. */
 static int cut_characters(cutter_t *cutter, const analyzer_t *analyzer, const document_t *doc) {
     scratch_t *scratch = cutter->scratch;
+    const character_t *table = character_table(doc, analyzer);
     uint8_t *out = scratch->text;
     uint32_t *edges = scratch->edges;
     int64_t n_characters = 0;
-    uint32_t first_space = 0;
-    int64_t n_spaces = 0; /* white space read and not yet written */
-    for (int64_t i = 0; i <= doc->length; i++) {
-        uint8_t class_ = 0;
-        uint32_t c = i < doc->length ? read_character(doc, i, analyzer->characters, &class_) : 0;
-        if (class_ & CLASS_SPACE) {
-            if (n_spaces++ == 0) first_space = c;
+    character_t space = 0; /* white space read and not yet written */
+    for (int64_t i = 0; i < doc->length; i++) {
+        character_t character = read_character(doc, i, table, doc->kind);
+        if (CHARACTER_CLASS(character) & CLASS_SPACE) {
+            space = space ? CHARACTER(' ', 1, CLASS_SPACE) : character;
             continue;
         }
-        if (n_spaces != 0) {
+        if (space) {
             edges[n_characters++] = (uint32_t)(out - scratch->text);
-            out = write_utf8(out, n_spaces == 1 ? first_space : ' ');
-            n_spaces = 0;
+            out = write_character(out, space);
+            space = 0;
         }
-        if (i < doc->length) {
-            edges[n_characters++] = (uint32_t)(out - scratch->text);
-            out = write_utf8(out, c);
-        }
+        edges[n_characters++] = (uint32_t)(out - scratch->text);
+        out = write_character(out, character);
+    }
+    if (space) {
+        edges[n_characters++] = (uint32_t)(out - scratch->text);
+        out = write_character(out, space);
     }
     edges[n_characters] = (uint32_t)(out - scratch->text);
     return cut_ngrams(cutter, edges, n_characters, analyzer->min_n, analyzer->max_n);
@@ -402,17 +404,18 @@ static int cut_padded_word(cutter_t *cutter, const analyzer_t *analyzer, const u
 
 static int cut_padded_words(cutter_t *cutter, const analyzer_t *analyzer, const document_t *doc) {
     scratch_t *scratch = cutter->scratch;
+    const character_t *table = character_table(doc, analyzer);
     uint8_t *out = scratch->text;
     uint32_t *edges = scratch->edges;
     int64_t n_characters = 1; /* of the word being read, with the space before it */
     edges[0] = 0;
     *out++ = ' ';
     for (int64_t i = 0; i <= doc->length; i++) {
-        uint8_t class_ = CLASS_SPACE;
-        uint32_t c = i < doc->length ? read_character(doc, i, analyzer->characters, &class_) : 0;
-        if (!(class_ & CLASS_SPACE)) {
+        character_t character =
+            i < doc->length ? read_character(doc, i, table, doc->kind) : CHARACTER(' ', 1, CLASS_SPACE);
+        if (!(CHARACTER_CLASS(character) & CLASS_SPACE)) {
             edges[n_characters++] = (uint32_t)(out - scratch->text);
-            out = write_utf8(out, c);
+            out = write_character(out, character);
             continue;
         }
         if (n_characters == 1) continue;
@@ -460,7 +463,7 @@ static int count(scratch_t *scratch, const analyzer_t *analyzer, const resolver_
         uint64_t n_bytes = length * (doc->is_ascii ? 1 : doc->kind == 1 ? 2 : doc->kind == 2 ? 3 : 4);
         /* slack: a chunk of 64, spaces around words, what term_key reads past the end, edges written eight at a time */
         if (GROW(scratch->text, scratch->text_capacity, n_bytes + 128) ||
-            GROW(scratch->edges, scratch->edges_capacity, length + 80))
+            GROW(scratch->edges, scratch->edges_capacity, 2 * length + 80))
             return TEXT_NO_MEMORY;
         cutter.row_start = scratch->n_entries;
         scratch->stamp++;
@@ -474,4 +477,4 @@ static int count(scratch_t *scratch, const analyzer_t *analyzer, const resolver_
     return TEXT_OK;
 }
 
-const text_ops TIER_NAME(text_ops) = {.count = count};
+const text_ops TIER_NAME(text_ops) = {.count = count, .fill_characters = fill_characters};

@@ -18,10 +18,15 @@ typedef struct {
 enum { ANALYZE_WORD, ANALYZE_CHAR, ANALYZE_CHAR_WB };
 enum { CLASS_WORD = 1, CLASS_SPACE = 2 }; /* bits of a character's class: re's \w and \s */
 
-/* Facts about the characters of the basic multilingual plane, filled once from CPython's own tables. */
+/* What becomes of a character: its UTF-8 bytes (after folding its case, in the table for that), how many they are, and
+ * its class. For the basic multilingual plane tables are filled once from CPython's own; others are made as they come. */
+typedef uint64_t character_t;
+#define CHARACTER(bytes, length, class_) ((character_t)(bytes) | (character_t)(length) << 32 | (character_t)(class_) << 40)
+#define CHARACTER_LENGTH(character) ((uint32_t)((character) >> 32) & 0xFF)
+#define CHARACTER_CLASS(character) ((uint32_t)((character) >> 40))
+
 typedef struct {
-    uint16_t lower[65536];
-    uint8_t class_[65536];
+    character_t as_is[65536], lower[65536];
 } characters_t;
 
 typedef struct {
@@ -55,7 +60,7 @@ typedef struct {
 typedef struct {
     uint8_t *text; /* the folded document, UTF-8 */
     uint64_t text_capacity;
-    uint32_t *edges; /* where tokens begin and end in text, or where each character begins */
+    uint32_t *edges; /* where tokens begin and end in text, or where each character begins; the same in characters */
     uint64_t edges_capacity;
     entry_t *entries; /* the result: rows one after the other */
     uint64_t n_entries, entries_capacity;
@@ -77,6 +82,7 @@ typedef struct {
     /* Append the rows of docs[0:n] to scratch->entries and write their lengths. */
     int (*count)(scratch_t *scratch, const analyzer_t *analyzer, const resolver_t *resolver, const document_t *docs,
                  int64_t n, int64_t *row_lengths);
+    void (*fill_characters)(characters_t *characters);
 } text_ops;
 
 TIER_DECLARE(text_ops, text_ops)

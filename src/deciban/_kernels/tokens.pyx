@@ -21,15 +21,11 @@ cdef extern from *:
     #define text_kind(s) PyUnicode_KIND(s)
     #define text_data(s) PyUnicode_DATA(s)
     #define text_length(s) PyUnicode_GET_LENGTH(s)
-    static int character_class(Py_UCS4 c) { return (Py_UNICODE_ISALNUM(c) || c == '_' ? 1 : 0) | (Py_UNICODE_ISSPACE(c) ? 2 : 0); }
-    static Py_UCS4 character_lower(Py_UCS4 c) { return Py_UNICODE_TOLOWER(c); }
     """
     bint text_is_ascii(object s)
     int text_kind(object s)
     void* text_data(object s)
     Py_ssize_t text_length(object s)
-    int character_class(Py_UCS4 c)
-    Py_UCS4 character_lower(Py_UCS4 c)
 
 cdef extern from "text.h" nogil:
     ctypedef struct document_t:
@@ -39,8 +35,7 @@ cdef extern from "text.h" nogil:
     int DOCUMENT_MAX
     int ANALYZE_WORD, ANALYZE_CHAR, ANALYZE_CHAR_WB
     ctypedef struct characters_t:
-        uint16_t* lower
-        uint8_t* class_
+        pass
     ctypedef struct analyzer_t:
         int analyze, token_is_word
         int64_t min_length, min_n, max_n
@@ -63,6 +58,7 @@ cdef extern from "text.h" nogil:
         terms_t words
     ctypedef struct text_ops:
         int count(scratch_t*, const analyzer_t*, const resolver_t*, const document_t*, int64_t, int64_t*) noexcept nogil
+        void fill_characters(characters_t*) noexcept nogil
     const text_ops* text_ops_select()
     void scratch_free(scratch_t*)
 
@@ -71,16 +67,7 @@ cdef extern from "rows.h" nogil:
 
 cdef const text_ops* ops = text_ops_select()
 cdef characters_t CHARACTERS
-
-
-cdef void _fill_characters() noexcept:
-    cdef Py_UCS4 c
-    for c in range(65536):
-        CHARACTERS.lower[c] = <uint16_t> character_lower(c)
-        CHARACTERS.class_[c] = <uint8_t> character_class(c)
-
-
-_fill_characters()
+ops.fill_characters(&CHARACTERS)
 
 
 cdef class Analyzer:
