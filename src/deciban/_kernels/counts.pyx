@@ -293,7 +293,7 @@ def sum_categories(
 
 
 cdef void _pairwise(
-    const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double* lanes, double* out,
+    const double[:, ::1] table, double shift, Py_ssize_t start, Py_ssize_t n, double* lanes, double* out,
 ) noexcept nogil:
     cdef Py_ssize_t n_classes = table.shape[1]
     cdef Py_ssize_t i, k, lane, half, whole
@@ -302,17 +302,17 @@ cdef void _pairwise(
             out[k] = 0.0
         for i in range(n):
             for k in range(n_classes):
-                out[k] += table[start + i, k]
+                out[k] += table[start + i, k] + shift
         return
     if n <= 128:
         whole = n - n % 8
         for i in range(8):
             for k in range(n_classes):
-                lanes[i * n_classes + k] = table[start + i, k]
+                lanes[i * n_classes + k] = table[start + i, k] + shift
         for i in range(8, whole):
             lane = i % 8
             for k in range(n_classes):
-                lanes[lane * n_classes + k] += table[start + i, k]
+                lanes[lane * n_classes + k] += table[start + i, k] + shift
         for k in range(n_classes):
             out[k] = (
                 ((lanes[k] + lanes[n_classes + k]) + (lanes[2 * n_classes + k] + lanes[3 * n_classes + k]))
@@ -321,22 +321,54 @@ cdef void _pairwise(
             )
         for i in range(whole, n):
             for k in range(n_classes):
-                out[k] += table[start + i, k]
+                out[k] += table[start + i, k] + shift
         return
     half = n // 2
     half -= half % 8
     # the right half's sum waits behind `out`: depth <= log2(n), so the caller gives 64 rows of room
-    _pairwise(table, start, half, lanes, out)
-    _pairwise(table, start + half, n - half, lanes, out + n_classes)
+    _pairwise(table, shift, start, half, lanes, out)
+    _pairwise(table, shift, start + half, n - half, lanes, out + n_classes)
     for k in range(n_classes):
         out[k] += out[n_classes + k]
 
 
-def column_sums(const double[:, ::1] table, Py_ssize_t start, Py_ssize_t n, double[:, ::1] scratch):
-    """Sum rows [start, start + n) of `table` pairwise into scratch[0]; `scratch` is (72, n_classes).
+def column_sums(
+    const double[:, ::1] table, double shift, Py_ssize_t start, Py_ssize_t n, double[:, ::1] scratch,
+):
+    """Sum rows [start, start + n) of `table` + `shift` pairwise into scratch[0]; `scratch` is (72, n_classes).
 
     The order of additions is that of numpy.sum along a contiguous axis (Higham, The accuracy of floating point
     summation, 1993), so that scikit-learn's totals come out to the bit from a table that lies the other way.
     """
     with nogil:
-        _pairwise(table, start, n, &scratch[64, 0], &scratch[0, 0])
+        _pairwise(table, shift, start, n, &scratch[64, 0], &scratch[0, 0])
+
+
+def look_up_logs(
+    const double[:, ::1] table, const double[::1] logs, const double[::1] log_total, Py_ssize_t start, Py_ssize_t stop,
+    double[:, ::1] out,
+):
+    """Set out[f, c] = logs[table[f, c]] - log_total[c] for rows [start, stop) of counts; return whether all could be.
+
+    Counts are small whole numbers, most of them 0, so their logarithms are made once for each number and looked up: a
+    tenth of the work. The first count that is no whole number below len(logs) ends it, and the rows are to be done
+    otherwise. Cost: 8 bytes read and 8 written a cell, one cached load.
+    """
+    cdef Py_ssize_t f, c, n_logs = logs.shape[0], n_classes = table.shape[1], whole
+    cdef bint fits = True
+    cdef double count
+    with nogil:
+        for f in range(start, stop):
+            for c in range(n_classes):
+                count = table[f, c]
+                if not (0.0 <= count < n_logs):
+                    fits = False
+                    break
+                whole = <Py_ssize_t> count
+                if <double> whole != count:
+                    fits = False
+                    break
+                out[f, c] = logs[whole] - log_total[c]
+            if not fits:
+                break
+    return fits

@@ -25,6 +25,7 @@ CSR_TYPES = (sp.csr_matrix, sp.csr_array)
 DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32"))
 INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
+_LOGS = 1 << 13  # whole numbers whose logarithms are looked up: 64 KB
 _LEAF = 8192  # rows summed by one task
 _MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table costs little
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
@@ -220,8 +221,8 @@ def each_block(table: Array, step: Callable[[slice], Any]) -> None:
     run_blocks(task, len(strips))
 
 
-def column_totals(table: Array) -> npt.NDArray[np.float64]:
-    """Return the sum of every column, with the additions in the order of numpy.sum along a contiguous axis."""
+def column_totals(table: Array, shift: float = 0.0) -> npt.NDArray[np.float64]:
+    """Return the sum of every column of ``table + shift``, with the additions in the order of numpy.sum along a contiguous axis."""
 
     def cuts(start: int, n: int) -> list[int]:
         if n <= _LEAF:
@@ -236,7 +237,7 @@ def column_totals(table: Array) -> npt.NDArray[np.float64]:
     def task(block: int, _: int) -> None:
         start, stop = leaves[block]
         scratch = np.empty((72, table.shape[1]))
-        counts.column_sums(table, start, stop - start, scratch)
+        counts.column_sums(table, shift, start, stop - start, scratch)
         found[start] = scratch[0]
 
     run_blocks(task, len(leaves))
@@ -297,30 +298,41 @@ def _cut_rows(values: Array, rows: slice) -> Array:
     return values[rows] if values.ndim else values
 
 
+def _logs_less(table: Array, alpha: Array, log_total: Array) -> Array:
+    """Return log(table + alpha) - log_total, the logarithms of small whole counts looked up."""
+    out = np.empty_like(table)
+    with np.errstate(all="ignore"):
+        # made by the same loop of NumPy's as those that are not looked up, for the same bits
+        logs = np.log(np.arange(_LOGS) + alpha) if not alpha.ndim and table.size > _LOGS else np.empty(0)
+    strips = cut(len(table), max(1, _CELLS // table.shape[1]))
+
+    def task(block: int, _: int) -> None:
+        start, stop = strips[block]
+        if len(logs) and counts.look_up_logs(table, logs, log_total, start, stop, out):
+            return
+        rows = slice(start, stop)
+        with np.errstate(all="ignore"):
+            smoothed = np.add(table[rows], _cut_rows(_per_feature(alpha), rows), out=out[rows])
+            np.subtract(np.log(smoothed, out=smoothed), log_total, out=smoothed)
+
+    run_blocks(task, len(strips))
+    return out
+
+
 def multinomial_log_prob(table: Array, alpha: Array) -> Array:
     """Return log(count + alpha) - log(the class's total of those)."""
-    out, alpha = np.empty_like(table), _per_feature(alpha)
-    each_block(out, lambda rows: np.add(table[rows], _cut_rows(alpha, rows), out=out[rows]))
-    log_total = np.log(column_totals(out))
-
-    def log(rows: slice) -> None:
-        block = out[rows]
-        np.subtract(np.log(block, out=block), log_total, out=block)
-
-    each_block(out, log)
-    return out
+    if alpha.ndim:
+        smoothed = np.empty_like(table)
+        each_block(smoothed, lambda rows: np.add(table[rows], _cut_rows(_per_feature(alpha), rows), out=smoothed[rows]))
+        total = column_totals(smoothed)
+    else:
+        total = column_totals(table, float(alpha))
+    return _logs_less(table, alpha, np.log(total))
 
 
 def bernoulli_log_prob(table: Array, class_count: Array, alpha: Array) -> Array:
     """Return log(count + alpha) - log(class_count + 2 alpha)."""
-    out, log_total = np.empty_like(table), np.log(class_count + alpha * 2)
-
-    def log(rows: slice) -> None:
-        block = np.add(table[rows], alpha, out=out[rows])
-        np.subtract(np.log(block, out=block), log_total, out=block)
-
-    each_block(out, log)
-    return out
+    return _logs_less(table, alpha, np.log(class_count + alpha * 2))
 
 
 def bernoulli_scores(log_prob: Array) -> tuple[Array | None, Array]:
