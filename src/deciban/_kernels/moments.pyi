@@ -1,6 +1,4 @@
 from typing import Any
 
-CHUNK_ROWS: int
-
 def merge(weight: float, mean: Any, squares: Any, weight_out: Any, mean_out: Any, squares_out: Any) -> None: ...
 def class_moments(*args: Any) -> None: ...

@@ -267,35 +267,14 @@ static int nearest(const double *distance, const double *offset, ptrdiff_t n_cla
     return !any;
 }
 
-/* One column, or one vector of columns, of moments. */
-#define MOMENTS(type)                                                                \
-    do {                                                                             \
-        type sum = {0.0}, square = {0.0};                                            \
-        for (ptrdiff_t i = 0; i < n_rows; i++) {                                     \
-            type value = *(const type *)(x + i * n_features + f);                    \
-            sum += weights[i] * value;                                               \
-        }                                                                            \
-        type middle = sum / total;                                                   \
-        for (ptrdiff_t i = 0; i < n_rows; i++) {                                     \
-            type difference = *(const type *)(x + i * n_features + f) - middle;      \
-            type term = difference * difference;                                     \
-            square += weights[i] * term;                                             \
-        }                                                                            \
-        *(type *)(mean + f) = middle;                                                \
-        *(type *)(squares + f) = square;                                             \
-    } while (0)
-
-static void moments(const double *x, const double *weights, double total, ptrdiff_t n_rows, ptrdiff_t n_features,
-                    double *mean, double *squares) {
-    ptrdiff_t f = 0;
-#if defined(__GNUC__) || defined(__clang__)
-    for (; f + LANES <= n_features; f += LANES) {
-        MOMENTS(lanes);
-    }
-#endif
-    for (; f < n_features; f++) {
-        MOMENTS(double);
+static void add_shifted(const double *restrict x, const double *restrict shift, double weight, ptrdiff_t n,
+                        double *restrict sums, double *restrict squares) {
+    for (ptrdiff_t f = 0; f < n; f++) {
+        double difference = x[f] - shift[f], weighted = weight * difference;
+        sums[f] += weighted;
+        squares[f] += weighted * difference;
     }
 }
 
-const vector_ops TIER_NAME(vector_ops) = {accumulate, exp_shifted, normalize, interleave, squared_distance, nearest, moments};
+const vector_ops TIER_NAME(vector_ops) = {
+    accumulate, exp_shifted, normalize, interleave, squared_distance, nearest, add_shifted};

@@ -24,9 +24,9 @@ typedef struct {
     /* For each of VECTOR_ROWS rows the first class k with the largest offset[k] - distance[k][row] / 2, whether or not
      * every distance is finite; returns whether it is. */
     int (*nearest)(const double *distance, const double *offset, ptrdiff_t n_classes, int64_t *nearest_out);
-    /* Weighted mean of each column of x (n_rows, n_features) and sum of squared differences from it; total = sum(weights). */
-    void (*moments)(const double *x, const double *weights, double total, ptrdiff_t n_rows, ptrdiff_t n_features,
-                    double *mean, double *squares);
+    /* sums[f] += weight * (x[f] - shift[f]), squares[f] += weight * (x[f] - shift[f])^2. */
+    void (*add_shifted)(const double *x, const double *shift, double weight, ptrdiff_t n, double *sums,
+                        double *squares);
 } vector_ops;
 
 TIER_DECLARE(vector_ops, vector_ops)

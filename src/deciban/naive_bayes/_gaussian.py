@@ -21,7 +21,8 @@ from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_pri
 
 _class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
 _gaussian_rows = counting.specialise(posterior.gaussian_rows, DATA_DTYPES)
-_ROWS = 1 << 14  # rows of a class that one task sums up
+_ROWS = 1 << 15  # rows that one task sums up, at least
+_CELLS = 1 << 22  # means that the tasks keep together, at most
 _NO_WEIGHTS = np.empty(0)
 # Since scikit-learn computes with array-API namespaces, float32 samples give float32 attributes.
 _KEEPS_FLOAT32 = parent.GaussianNB().__sklearn_tags__().array_api_support
@@ -274,25 +275,22 @@ def moments_by_class(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return weight, mean and sum of squared differences of the rows of each class."""
     n_features = X.shape[1]
-    order, starts = counting.group_rows(codes, n_classes)
     kernel = _class_moments[X.dtype,]
-    parts = [
-        (code, starts[code] + start, starts[code] + stop)
-        for code in range(n_classes)
-        for start, stop in cut(int(starts[code + 1] - starts[code]), _ROWS)
-    ]
-    weight = np.zeros((len(parts), 1))
-    mean, squares = np.zeros((len(parts), n_features)), np.zeros((len(parts), n_features))
-    room = (moments.CHUNK_ROWS + 3, max(n_features, moments.CHUNK_ROWS))
+    # as many parts as rows and memory make sense for: the cut does not depend on the number of threads
+    parts = cut(len(X), max(_ROWS, -(-len(X) * n_classes * n_features // _CELLS)))
+    found = [np.zeros((len(parts), n_classes, width)) for width in (1, n_features, n_features)]
 
-    def task(block: int, _: int) -> None:
-        _, start, stop = parts[block]
-        kernel(X, order[start:stop], weights, np.empty(room), weight[block], mean[block], squares[block])
+    def task(part: int, _: int) -> None:
+        scratch = np.empty((3 * n_classes + 1, n_features))
+        kernel(X, codes, weights, *parts[part], scratch, *(out[part] for out in found))
 
-    run_blocks(task, len(parts), None if X.size > 1 << 15 else 1)
-    total = np.zeros((n_classes, 1)), np.zeros((n_classes, n_features)), np.zeros((n_classes, n_features))
-    for block, (code, _, _) in enumerate(parts):
-        moments.merge(weight[block, 0], mean[block], squares[block], *(out[code] for out in total))
+    run_blocks(task, len(parts))
+    total = [out[0] for out in found]
+    for part in range(1, len(parts)):
+        for code in range(n_classes):
+            moments.merge(
+                found[0][part, code, 0], found[1][part, code], found[2][part, code], *(out[code] for out in total)
+            )
     return total[0][:, 0], total[1], total[2]
 
 
