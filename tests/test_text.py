@@ -2,7 +2,10 @@
 
 import copy
 import io
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from functools import partial
 
@@ -409,6 +412,35 @@ def test_tfidf_transformer_refuses_a_malformed_matrix():
     X.indptr = np.array([0, 2, 1, 3], dtype=np.int32)
     with pytest.raises(ValueError, match="must not decrease"):
         transformer.transform(X)
+
+
+TIERS = """
+import hashlib, sys
+from deciban.feature_extraction.text import CountVectorizer, HashingVectorizer
+texts = [("Some WORDS, _more_ words\\x1f\\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5 for i in range(200)]
+digest = hashlib.sha256()
+for options in ({}, {"ngram_range": (1, 3)}, {"token_pattern": r"\S+", "lowercase": False}, {"analyzer": "char_wb"}):
+    vectorizer = CountVectorizer(**options)
+    X = vectorizer.fit_transform(texts)
+    for part in (X.data, X.indices, X.indptr, HashingVectorizer(**options).transform(texts).indices):
+        digest.update(part.tobytes())
+    digest.update(repr(list(vectorizer.vocabulary_.items())).encode())
+print(digest.hexdigest())
+"""
+
+
+def test_every_tier_gives_the_same():
+    results = {
+        subprocess.run(
+            [sys.executable, "-c", TIERS],
+            env={**os.environ, "DECIBAN_CPU": tier},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for tier in ("baseline", "v3", "v4")
+    }
+    assert len(results) == 1
 
 
 def test_sparse_arrays_where_scikit_learn_is_asked_for_them():
