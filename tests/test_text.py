@@ -414,10 +414,10 @@ def test_tfidf_transformer_refuses_a_malformed_matrix():
         transformer.transform(X)
 
 
-TIERS = """
+TIERS = r"""
 import hashlib, sys
 from deciban.feature_extraction.text import CountVectorizer, HashingVectorizer
-texts = [("Some WORDS, _more_ words\\x1f\\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5 for i in range(200)]
+texts = [("Some WORDS, _more_ words\x1f\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5 for i in range(200)]
 digest = hashlib.sha256()
 for options in ({}, {"ngram_range": (1, 3)}, {"token_pattern": r"\S+", "lowercase": False}, {"analyzer": "char_wb"}):
     vectorizer = CountVectorizer(**options)
