@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -448,3 +449,89 @@ def test_sparse_arrays_where_scikit_learn_is_asked_for_them():
     with sklearn.config_context(sparse_interface="sparray"):
         assert isinstance(ours.TfidfVectorizer().fit_transform(["a bb"]), sp.csr_array)
         assert isinstance(ours.HashingVectorizer().transform(["a bb"]), sp.csr_array)
+
+
+@pytest.mark.parametrize("idf", [[1.1], 2.0, np.ones((2, 2)), np.array(["a", "b", "c"]), np.ones(3) * 1j])
+def test_an_idf_that_does_not_fit_is_refused(idf):
+    X = sp.csr_matrix([[1, 2, 0], [3, 0, 7]])
+    transformer = ours.TfidfTransformer(norm=None).fit(X)
+    transformer.idf_ = idf
+    with pytest.raises(ValueError, match="idf_ must be 3 real numbers"):
+        transformer.transform(X)
+    vectorizer = ours.TfidfVectorizer().fit(["aa bb cc"])
+    vectorizer._tfidf.idf_ = idf
+    with pytest.raises(ValueError, match="idf_ must be 3 real numbers"):
+        pickle.loads(pickle.dumps(vectorizer)).transform(["aa"])
+
+
+def test_idf_of_another_width_is_rounded_once():
+    X = sp.csr_matrix(np.arange(1, 13).reshape(4, 3))
+    for norm in (None, "l2"):
+        mine, reference = (m.TfidfTransformer(norm=norm).fit(X).transform(X.astype(np.float32)) for m in (ours, theirs))
+        assert_same(mine, reference)
+
+
+def test_logarithms_of_what_are_no_counts():
+    def story(module):
+        class Weighted(module.TfidfVectorizer):
+            def _count_vocab(self, raw_documents, fixed_vocab):
+                vocabulary, X = super()._count_vocab(raw_documents, fixed_vocab)
+                X = X.astype(np.float64)
+                X.data = X.data / (X.data + 1.2)
+                return vocabulary, X
+
+        return Weighted(sublinear_tf=True, norm=None).fit_transform(["aa aa bb", "bb cc"])
+
+    assert_same(story(ours), story(theirs))
+
+
+def test_hooks_may_be_set_on_subclass_instance_or_later(monkeypatch):
+    for module in (ours, theirs):
+
+        class Stops(module.CountVectorizer):
+            def get_stop_words(self):
+                return frozenset(["the"])
+
+        assert Stops().fit(["the cat"]).vocabulary_ == {"cat": 0}
+        vectorizer = module.CountVectorizer()
+        vectorizer.build_tokenizer = lambda: str.split
+        assert vectorizer.fit(["a b-c"]).vocabulary_ == {"a": 0, "b-c": 1}
+        monkeypatch.setattr(module.CountVectorizer, "build_tokenizer", lambda self: lambda text: text.split(";"))
+        assert module.CountVectorizer().fit(["aa bb;cc"]).vocabulary_ == {"aa bb": 0, "cc": 1}
+
+
+def test_a_change_of_the_vocabulary_is_seen_by_all_threads():
+    vectorizer = ours.CountVectorizer().fit([" ".join(f"w{i}" for i in range(20_000))])
+    for i in range(5):
+        vectorizer.vocabulary_[f"new{i}"] = 20_000 + i
+        with ThreadPoolExecutor(4) as pool:
+            shapes = list(pool.map(lambda _, i=i: vectorizer.transform([f"new{i}"]).sum(), range(4)))
+        assert shapes == [1] * 4
+
+
+@pytest.mark.parametrize("dtype", [object, np.float16, "U3", ">i4", ">f8", None, np.longdouble, np.complex128])
+@pytest.mark.parametrize("name", ["CountVectorizer", "TfidfVectorizer", "HashingVectorizer"])
+def test_odd_dtypes(name, dtype):
+    assert_same_story(name, {"dtype": dtype}, ["bb aa bb ab"], ["Aa BB"])
+
+
+def test_two_terms_of_one_column():
+    for module in (ours, theirs):
+        vectorizer = module.CountVectorizer()
+        vectorizer.vocabulary_ = {"a": 0, "b": 0}
+        assert vectorizer.get_feature_names_out().tolist() == ["a", "b"]
+
+
+class Shouting(str):
+    def lower(self):
+        return "shouted"
+
+
+class Stranger:
+    def lower(self):
+        return "aa bb"
+
+
+@pytest.mark.parametrize("document", [Shouting("Quiet"), Stranger(), np.str_("Aa bB")])
+def test_documents_that_have_their_own_lower(document):
+    assert_same_story("CountVectorizer", {}, [document], [document])

@@ -13,7 +13,7 @@ typedef struct {
     uint8_t lower; /* fold case while reading; 0 where Python has done it or nobody asked */
 } document_t;
 
-#define DOCUMENT_MAX (1 << 30) /* characters: four bytes each still fit 32-bit offsets */
+#define DOCUMENT_MAX ((1 << 30) - 64) /* characters: four bytes each still fit 32-bit offsets */
 
 enum { ANALYZE_WORD, ANALYZE_CHAR, ANALYZE_CHAR_WB };
 enum { CLASS_WORD = 1, CLASS_SPACE = 2 }; /* bits of a character's class: re's \w and \s */

@@ -12,13 +12,13 @@ from deciban._kernels.terms import Terms
 from deciban._lazy import Lazy, LazyAttribute
 
 
+Native = tuple[Terms, npt.NDArray[np.int32], int]  # terms, each one's column or -1, number of columns
+
+
 class WatchedDict(dict[str, int]):
-    """A dict that knows whether it was changed since the native table was made of it.
+    """A dict that counts how often it was changed; it pickles and copies as a plain dict."""
 
-    It pickles and copies as a plain dict.
-    """
-
-    changed = False
+    version = 0
 
     def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[override]
         return dict, (dict(self),)
@@ -28,8 +28,11 @@ def _watch(name: str) -> None:
     method = getattr(dict, name)
 
     def watched(self: WatchedDict, *args: Any, **kwargs: Any) -> Any:
-        self.changed = True
-        return method(self, *args, **kwargs)
+        self.version += 1
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self.version += 1  # a table made in between is of neither state
 
     watched.__name__ = name
     watched.__doc__ = method.__doc__
@@ -53,12 +56,12 @@ class Vocabulary(Lazy):
         Number of terms that are.
     """
 
-    __slots__ = ("_native", "n_columns")
+    __slots__ = ("_native",)
 
     def __init__(self, terms: Terms, columns: npt.NDArray[np.int32], n_columns: int) -> None:
         super().__init__(lambda: self._make_dict(terms, columns))
-        self._native: tuple[Terms, npt.NDArray[np.int32]] | None = (terms, columns)
-        self.n_columns = n_columns
+        # of a version of the dict: published in one assignment, for threads that share the vectorizer
+        self._native: tuple[int, Native | None] | None = (0, (terms, columns, n_columns))
 
     @classmethod
     def of(cls, mapping: Mapping[str, int]) -> Vocabulary:
@@ -67,7 +70,6 @@ class Vocabulary(Lazy):
         vocabulary._make = None
         vocabulary._value = WatchedDict(mapping)
         vocabulary._native = None
-        vocabulary.n_columns = len(mapping)
         return vocabulary
 
     @staticmethod
@@ -76,36 +78,34 @@ class Vocabulary(Lazy):
         terms.fill_dict(columns, result)
         return result
 
-    def native(self) -> tuple[Terms, npt.NDArray[np.int32]] | None:
-        """Return the table and each term's column, or None where the dict is not {str: 0 ... n - 1}."""
-        if self._make is not None:  # nobody has seen a dict that could have changed
-            return self._native
-        if self._native is None or self._value.changed:
-            self._value.changed = False
-            self._native = self._native_of(self._value)
-            self.n_columns = len(self._value)
-        return self._native
+    def native(self) -> Native | None:
+        """Return table, columns and their number, or None where the dict is not {str: 0 ... n - 1}."""
+        version = 0 if self._make is not None else self._value.version
+        native = self._native
+        if native is None or native[0] != version:
+            native = self._native = version, self._native_of(dict(self._value))
+        return native[1]
 
     @staticmethod
-    def _native_of(mapping: Mapping[Any, Any]) -> tuple[Terms, npt.NDArray[np.int32]] | None:
+    def _native_of(mapping: dict[Any, Any]) -> Native | None:
         if not mapping or not all(isinstance(term, str) for term in mapping):
             return None
         columns = np.array(list(mapping.values()))
         n = len(columns)
         if columns.ndim != 1 or columns.dtype.kind not in "iu" or columns.min() < 0 or columns.max() >= n:
             return None
-        return Terms.of(mapping), columns.astype(np.int32)
+        return Terms.of(mapping), columns.astype(np.int32), n
 
     def names(self) -> list[str] | None:
-        """Return the terms in order of column, or None where :meth:`native` is None."""
+        """Return the terms in order of column, or None where there is not one for each."""
         native = self.native()
         if native is None:
             return None
-        terms, columns = native
-        numbers = np.full(self.n_columns, len(terms), dtype=np.uint32)
+        terms, columns, n_columns = native
+        numbers = np.full(n_columns, len(terms), dtype=np.uint32)
         kept = np.flatnonzero(columns >= 0)
         numbers[columns[kept]] = kept
-        return terms.strings(numbers)
+        return terms.strings(numbers) if (numbers < len(terms)).all() else None
 
 
 class VocabularyAttribute(LazyAttribute):

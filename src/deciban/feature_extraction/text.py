@@ -68,6 +68,7 @@ _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 # scikit-learn's methods that say how a document is cut; a subclass that overrides one is asked, not second-guessed.
 _HOOKS = (
     "decode",
+    "get_stop_words",
     "build_analyzer",
     "build_preprocessor",
     "build_tokenizer",
@@ -124,11 +125,22 @@ def _make_analyzer(
     return Analyzer(analyze, *token_run, min_n, max_n, stop_terms)
 
 
-@lru_cache(maxsize=256)
-def _overridden(cls: type) -> str | None:
-    """Return the name of a hook of scikit-learn's that a subclass overrides, or None."""
-    base = next(base for base in cls.__mro__ if base.__module__.startswith("sklearn."))
-    return next((name for name in _HOOKS if getattr(cls, name, None) is not getattr(base, name, None)), None)
+def _overridden(vectorizer: Any) -> str | None:
+    """Return the name of a hook of scikit-learn's that a subclass, or the instance, overrides, or None."""
+    cls, base = type(vectorizer), vectorizer._sklearn_class()
+    for name in _HOOKS:
+        if getattr(cls, name, None) is not getattr(base, name, None) or name in vectorizer.__dict__:
+            return name
+    return None
+
+
+def _is_plain_dtype(dtype: Any) -> bool:
+    """Whether a dtype has a CSR matrix of SciPy's, in this machine's byte order, that kernels or NumPy fill."""
+    try:
+        plain = np.dtype(dtype)
+    except TypeError:
+        return False
+    return dtype is not None and plain.isnative and plain.kind in "biuf" and plain.char not in "eg"
 
 
 class _Vectorizer(Twin):
@@ -139,11 +151,13 @@ class _Vectorizer(Twin):
         reason = None
         token_run: tuple[bool, int] | None = (True, 1)
         stop_words = None
-        hook = _overridden(type(self))
+        hook = _overridden(self)
         if hook is not None:
             reason = f"{type(self).__name__} overrides {hook}"
         elif self.analyzer not in ("word", "char", "char_wb"):
             reason = f"analyzer={self.analyzer!r}"
+        elif not _is_plain_dtype(self.dtype):
+            reason = f"dtype={self.dtype!r}"
         elif self.preprocessor is not None:
             reason = "preprocessor is not None"
         elif self.strip_accents and self.strip_accents not in ("ascii", "unicode"):
@@ -177,10 +191,13 @@ class _Vectorizer(Twin):
     def _prepare(self, item: Any) -> tuple[str, bool]:
         """Decode, and strip accents; return the str and whether its case is still to be folded."""
         text = self.decode(item)
-        if not isinstance(text, str):
-            self.build_analyzer()(item)  # raises what scikit-learn raises
-            raise TypeError(f"a document must be str or bytes, got {type(text).__name__}")
         lower = bool(self.lowercase)
+        if type(text) is not str:
+            if lower and hasattr(text, "lower"):  # a str of its own kind, or a stranger that behaves like one
+                text, lower = text.lower(), False
+            if not isinstance(text, str):
+                self.build_analyzer()(item)  # raises what scikit-learn raises
+                raise TypeError(f"a document must be str or bytes, got {type(text).__name__}")
         if self.strip_accents and not text.isascii():
             accents = _ACCENTS[self.strip_accents]
             text = _NON_ASCII.sub(lambda run: run.group().translate(accents), text.lower() if lower else text)
@@ -375,8 +392,7 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         native = entry.native() if isinstance(entry, Vocabulary) else None
         if native is None:
             fall_back(self, method, "vocabulary_ is not a dict of str and 0 ... n - 1")
-            return None
-        return *native, entry.n_columns
+        return native
 
     def _count_new(self, raw_documents: Iterable[Any], analyzer: Analyzer) -> Any:
         """Count, number the terms, limit and sort them: as scikit-learn's fit_transform, step by step."""
@@ -508,7 +524,7 @@ class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
             return super().transform(X, copy=copy)
         check_is_fitted(self)
         X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False, force_writeable=True
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False
         )
         container = csr_container()
         if getattr(X, "format", None) != "csr":
@@ -517,20 +533,27 @@ class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
         if self.sublinear_tf:
             np.log(data, data)
             data += 1.0
-        self._weight(data, indices, indptr, None)
+        self._weight(data, indices, indptr, X.shape[1], None)
         if isinstance(X, container) and np.may_share_memory(data, X.data):
             return X
         return make_csr(container, data, indices, indptr, X.shape)
 
-    def _weight(self, data: Any, indices: Any, indptr: Any, tf: Any) -> None:
+    def _weight(self, data: Any, indices: Any, indptr: Any, n_columns: int, tf: Any) -> None:
         """Weight the rows of a CSR matrix, known to be right, in place; ``tf`` is the weight of each small count."""
         idf = getattr(self, "idf_", None)
         if idf is not None:
-            idf = np.ascontiguousarray(idf, dtype=data.dtype)
-        norm = self.norm
-        if idf is None and tf is None and norm is None:
-            return
-        _weight_rows(data, indices, indptr, tf, idf, norm)
+            idf = np.ascontiguousarray(idf)
+            if idf.shape != (n_columns,) or idf.dtype.kind not in "fiu":
+                raise ValueError(
+                    f"idf_ must be {n_columns} real numbers, one for each column, got {idf.dtype} of shape {idf.shape}"
+                )
+            if idf.dtype != data.dtype:  # the product is rounded once, from the wider of the two
+                if tf is not None:
+                    data[:] = tf[data.astype(np.intp)]
+                data *= idf[indices]
+                idf = tf = None
+        if idf is not None or tf is not None or self.norm is not None:
+            _weight_rows(data, indices, indptr, tf, idf, self.norm)
 
 
 def _weight_rows(data: Any, indices: Any, indptr: Any, tf: Any, idf: Any, norm: str | None) -> None:
@@ -657,9 +680,12 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
             return tfidf.transform(X, copy=False)  # converts, or refuses
         tf = None
         if tfidf.sublinear_tf and X.nnz:
-            tf = np.zeros(int(X.data.max()) + 1, X.dtype)
+            largest = X.data.max()
+            if not (1 <= X.data.min() and largest < 1 << 20 and (X.data == np.trunc(X.data)).all()):
+                return tfidf.transform(X, copy=False)  # of a subclass, that counts in its own way
+            tf = np.zeros(int(largest) + 1, X.dtype)
             tf[1:] = np.log(np.arange(1, len(tf), dtype=X.dtype)) + X.dtype.type(1)
-        tfidf._weight(X.data, X.indices, X.indptr, tf)
+        tfidf._weight(X.data, X.indices, X.indptr, X.shape[1], tf)
         return X
 
 
