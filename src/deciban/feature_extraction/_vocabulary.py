@@ -20,7 +20,7 @@ class WatchedDict(dict[str, int]):
 
     version = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
 
