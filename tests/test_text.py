@@ -421,7 +421,8 @@ def test_tfidf_transformer_refuses_a_malformed_matrix():
 TIERS = r"""
 import hashlib, sys
 from deciban.feature_extraction.text import CountVectorizer, HashingVectorizer
-texts = [("Some WORDS, _more_ words\x1f\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5 for i in range(200)]
+texts = [("Some WORDS, _more_ words\x1f\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5
+         for i in range(200)]
 digest = hashlib.sha256()
 for options in ({}, {"ngram_range": (1, 3)}, {"token_pattern": r"\S+", "lowercase": False}, {"analyzer": "char_wb"}):
     vectorizer = CountVectorizer(**options)
@@ -499,7 +500,7 @@ def test_hooks_may_be_set_on_subclass_instance_or_later(monkeypatch):
         vectorizer = module.CountVectorizer()
         vectorizer.build_tokenizer = lambda: str.split
         assert vectorizer.fit(["a b-c"]).vocabulary_ == {"a": 0, "b-c": 1}
-        monkeypatch.setattr(module.CountVectorizer, "build_tokenizer", lambda self: lambda text: text.split(";"))
+        monkeypatch.setattr(module.CountVectorizer, "build_tokenizer", lambda _: lambda text: text.split(";"))
         assert module.CountVectorizer().fit(["aa bb;cc"]).vocabulary_ == {"aa bb": 0, "cc": 1}
 
 

@@ -539,9 +539,7 @@ class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
             fall_back(self, "transform", f"norm={self.norm!r}")
             return super().transform(X, copy=copy)
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False
-        )
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False)
         container = csr_container()
         if getattr(X, "format", None) != "csr":
             X = container(X)
@@ -699,7 +697,7 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
         tf = None
         if tfidf.sublinear_tf and X.nnz:
             largest = X.data.max()
-            if not (1 <= X.data.min() and largest < 1 << 20 and (X.data == np.trunc(X.data)).all()):
+            if not (X.data.min() >= 1 and largest < 1 << 20 and (X.data == np.trunc(X.data)).all()):
                 return tfidf.transform(X, copy=False)  # of a subclass, that counts in its own way
             tf = np.zeros(int(largest) + 1, X.dtype)
             tf[1:] = np.log(np.arange(1, len(tf), dtype=X.dtype)) + X.dtype.type(1)
