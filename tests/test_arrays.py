@@ -39,9 +39,9 @@ def test_what_is_wrong_is_named(data, indices, indptr, message, dtype):
 
 
 def test_wrong_kinds_of_parts():
-    with pytest.raises(ValueError, match="indices .* must be integers, got dtype float64"):
+    with pytest.raises(ValueError, match=r"indices .* must be integers, got dtype float64"):
         csr_parts(matrix([1.0], [0.0], np.array([0, 1]), (1, 1)))
-    with pytest.raises(ValueError, match="data .* one-dimensional"):
+    with pytest.raises(ValueError, match=r"data .* one-dimensional"):
         csr_parts(matrix([[1.0]], [0], [0, 1], (1, 1)))
 
 

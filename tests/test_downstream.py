@@ -163,7 +163,9 @@ def test_a_converted_model_needs_only_scikit_learn(tmp_path):
 
 
 def test_a_pickle_holds_scikit_learns_attributes_and_no_others_of_weight():
-    for step, twin in zip(fitted_pipeline().steps, [their_text.TfidfVectorizer, their_bayes.MultinomialNB], strict=True):
+    for step, twin in zip(
+        fitted_pipeline().steps, [their_text.TfidfVectorizer, their_bayes.MultinomialNB], strict=True
+    ):
         reference = twin().fit(TEXTS) if twin is their_text.TfidfVectorizer else twin().fit(np.eye(3), [0, 1, 2])
         assert vars(step[1].to_sklearn()).keys() == vars(reference).keys() - {"_stop_words_id"}
 

@@ -29,7 +29,7 @@ def test_every_block_is_done_once(n_blocks, n_threads):
 def test_the_first_error_comes_out(n_threads):
     done = []
 
-    def task(block, worker):
+    def task(block, _worker):
         if block == 5:
             raise KeyError("five")
         done.append(block)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn.feature_extraction.text as theirs
-from deciban._kernels.terms import Terms
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -22,11 +21,12 @@ from sklearn.exceptions import NotFittedError
 
 import deciban
 import deciban.feature_extraction.text as ours
+from deciban._kernels.terms import Terms
 from deciban.feature_extraction._counting import sort_terms
 
-# Characters whose case, class or width is special: sharp s, dotted capital I, sigmas, superscript two, one half, combining
-# acute, zero-width joiner, NEL, no-break space, unit separator, NUL, Deseret, mathematical letters, a Latin ligature,
-# trade mark, Hangul, Kelvin, y with diaeresis, a lone surrogate
+# Characters whose case, class or width is special: sharp s, dotted capital I, sigmas, superscript two, one half,
+# combining acute, zero-width joiner, NEL, no-break space, unit separator, NUL, Deseret, mathematical letters, a Latin
+# ligature, trade mark, Hangul, Kelvin, y with diaeresis, a lone surrogate
 SPECIAL = "aAbBzZ09_ \t\n.ßİıΣςσ²½\u0301\u200d\x85\xa0\x1f\x00𐐀𐐨𝔄ﬁ™각K\u0178ÿµÀé日本\ud800"
 words = st.text(st.sampled_from(SPECIAL), max_size=24)
 documents = st.lists(st.one_of(words, st.text(max_size=30), st.just(""), st.just("the cat the dog")), max_size=7)
@@ -396,7 +396,10 @@ def test_tfidf_transformer_is_scikit_learns(n_rows, n_columns, dtype, options, s
     def story(module):
         transformer = module.TfidfTransformer(**options)
         with np.errstate(all="ignore"):
-            return [outcome(lambda: transformer.fit(X).transform(given)) for given in (X, X.toarray(), X.tocsc())]
+            return [
+                outcome(lambda given=given: transformer.fit(X).transform(given))
+                for given in (X, X.toarray(), X.tocsc())
+            ]
 
     for mine, reference in zip(story(ours), story(theirs), strict=True):
         assert_same(mine[0], reference[0])
@@ -418,7 +421,8 @@ def test_tfidf_transformer_refuses_a_malformed_matrix():
 TIERS = r"""
 import hashlib, sys
 from deciban.feature_extraction.text import CountVectorizer, HashingVectorizer
-texts = [("Some WORDS, _more_ words\x1f\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5 for i in range(200)]
+texts = [("Some WORDS, _more_ words\x1f\n" + "\u00c9t\u00e9 \u0416\u0416 " * (i % 3 == 0) + "x" * i) * 5
+         for i in range(200)]
 digest = hashlib.sha256()
 for options in ({}, {"ngram_range": (1, 3)}, {"token_pattern": r"\S+", "lowercase": False}, {"analyzer": "char_wb"}):
     vectorizer = CountVectorizer(**options)
@@ -496,7 +500,7 @@ def test_hooks_may_be_set_on_subclass_instance_or_later(monkeypatch):
         vectorizer = module.CountVectorizer()
         vectorizer.build_tokenizer = lambda: str.split
         assert vectorizer.fit(["a b-c"]).vocabulary_ == {"a": 0, "b-c": 1}
-        monkeypatch.setattr(module.CountVectorizer, "build_tokenizer", lambda self: lambda text: text.split(";"))
+        monkeypatch.setattr(module.CountVectorizer, "build_tokenizer", lambda _: lambda text: text.split(";"))
         assert module.CountVectorizer().fit(["aa bb;cc"]).vocabulary_ == {"aa bb": 0, "cc": 1}
 
 

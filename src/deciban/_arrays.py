@@ -52,12 +52,16 @@ def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[A
 
 
 def make_csr(
-    container: type, data: npt.NDArray[Any], indices: npt.NDArray[Any], indptr: npt.NDArray[Any], shape: tuple[int, int]
+    container: Any,
+    data: npt.NDArray[Any],
+    indices: npt.NDArray[Any],
+    indptr: npt.NDArray[Any],
+    shape: tuple[int, int],
 ) -> Any:
     """Make a SciPy CSR matrix of parts that a kernel just wrote.
 
-    SciPy's constructor checks its arguments for 16 us or more, as much as a kernel needs for a document. The parts here are
-    known to be right, so they are put into a copy of an empty matrix.
+    SciPy's constructor checks its arguments for 16 us or more, as much as a kernel needs for a document. The parts here
+    are known to be right, so they are put into a copy of an empty matrix.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ _overrides: ContextVar[dict[str, Any] | None] = ContextVar("deciban_config", def
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:
     n_threads = options.get("n_threads")
-    if n_threads is not None and (not isinstance(n_threads, Integral) or isinstance(n_threads, bool) or n_threads < 1):
+    if n_threads is not None and (isinstance(n_threads, bool) or not isinstance(n_threads, Integral) or n_threads < 1):
         raise ValueError(f"n_threads must be None or an integer of at least 1, got {n_threads!r}")
     if "fallback" in options and options["fallback"] not in _FALLBACK:
         raise ValueError(f"fallback must be one of {', '.join(_FALLBACK)}, got {options['fallback']!r}")

@@ -8,9 +8,9 @@ makes the value on first access. The instance's ``__dict__`` keeps the standard 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 
 class Lazy:
@@ -63,8 +63,14 @@ def plain_state(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value.get() if isinstance(value, Lazy) else value for name, value in state.items()}
 
 
+class _Flags(Protocol):
+    """A sequence or an array of flags."""
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
 @contextmanager
-def unchanged_on_error(instance: Any, done: Sequence[int] = (0,)) -> Iterator[None]:
+def unchanged_on_error(instance: Any, done: _Flags = (0,)) -> Iterator[None]:
     """Put an instance's attributes back as they were if the block raises.
 
     Values changed in place are not restored: a kernel that changes one last of all sets ``done[0]``, and what is raised

@@ -31,7 +31,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @lru_cache(maxsize=8)
-def _granted(omp_num_threads: str | None, loky_max_cpu_count: str | None) -> int:
+def _granted(omp_num_threads: str | None, _loky_max_cpu_count: str | None) -> int:
     """CPUs that affinity, the cgroup and the environment grant (keyed by the environment, which may change)."""
     granted = int(joblib.cpu_count())
     # "4,2" asks for 4 at the outermost of nested levels.
@@ -88,11 +88,11 @@ def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int |
     if _pool is None:
         _pool = ThreadPoolExecutor(max_workers=max(32, 2 * (os.cpu_count() or 1)), thread_name_prefix="deciban")
     futures: list[Future[None]] = []
-    try:
-        for worker in range(1, n_threads):
+    for worker in range(1, n_threads):
+        try:
             futures.append(_pool.submit(work, worker))
-    except RuntimeError:
-        pass  # the interpreter is shutting down and takes no new tasks: the caller's thread does all the work
+        except RuntimeError:
+            break  # the interpreter is shutting down and takes no new tasks: the caller's thread does all the work
     try:
         work(0)
     finally:

@@ -6,11 +6,12 @@ Tried on scikit-learn 1.6 to 1.9. Everything else in the package uses scikit-lea
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 import scipy.sparse as sp
 import sklearn
-from sklearn.base import _fit_context as fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
@@ -28,13 +29,21 @@ __all__ = [
 ]
 
 
-def csr_container() -> type:
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+fit_context: Callable[..., Callable[[_Method], _Method]] = _fit_context
+
+
+def csr_container() -> type[Any]:
     """Return the CSR class that scikit-learn's configuration asks transformers for (an option since 1.9)."""
     return sp.csr_array if sklearn.get_config().get("sparse_interface") == "sparray" else sp.csr_matrix
 
 
 class Twin:
     """Mixin of an estimator that replaces the scikit-learn class it inherits from."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)  # to scikit-learn's, which takes auto_wrap_output_keys
 
     @classmethod
     def _sklearn_class(cls) -> type:
@@ -50,7 +59,7 @@ class Twin:
             Of scikit-learn's class of the same name, with the same parameters and fitted attributes: pickle it and it
             loads where deciban is not installed.
         """
-        estimator = object.__new__(self._sklearn_class())
+        estimator: Any = object.__new__(self._sklearn_class())
         for name, value in self.__getstate__().items():
             estimator.__dict__[name] = value.to_sklearn() if isinstance(value, Twin) else value
         return estimator

@@ -1,14 +1,12 @@
 """Is a compressed sparse row (CSR) matrix what it claims to be?
 
-A CSR matrix of shape (n_rows, n_cols) is `indptr` of n_rows + 1 non-decreasing offsets, the first 0 and the last no more
-than the length of `indices` and `data`; row i holds `data[indptr[i]:indptr[i+1]]` in columns `indices[...]`, each in
-[0, n_cols). Kernels index with these numbers, so they are checked once, here, before any of them is used.
+A CSR matrix of shape (n_rows, n_cols) is `indptr` of n_rows + 1 non-decreasing offsets, the first 0 and the last no
+more than the length of `indices` and `data`; row i holds `data[indptr[i]:indptr[i+1]]` in columns `indices[...]`, each
+in [0, n_cols). Kernels index with these numbers, so they are checked once, here, before any of them is used.
 
 Cost: one read of `indptr` and `indices` (4 or 8 bytes an entry), one read of `data`; no writes. Bounded by memory
 bandwidth: 1.8M entries take about 0.5 ms.
 """
-
-cimport cython
 
 ctypedef fused index_t:
     int
@@ -24,7 +22,9 @@ def check_indptr(const index_t[::1] indptr, Py_ssize_t n_rows, Py_ssize_t n_entr
     cdef Py_ssize_t row
     cdef Py_ssize_t bad = -1
     if indptr.shape[0] != n_rows + 1:
-        raise ValueError(f"indptr of a CSR matrix with {n_rows} rows must have {n_rows + 1} entries, got {indptr.shape[0]}")
+        raise ValueError(
+            f"indptr of a CSR matrix with {n_rows} rows must have {n_rows + 1} entries, got {indptr.shape[0]}"
+        )
     if indptr[0] != 0:
         raise ValueError(f"indptr of a CSR matrix must start with 0, got {indptr[0]}")
     with nogil:

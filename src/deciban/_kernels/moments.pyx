@@ -2,8 +2,8 @@
 
     mean[c, f] = sum_i w[i] X[i, f] / W[c],  squares[c, f] = sum_i w[i] (X[i, f] - mean[c, f])^2,  W[c] = sum_i w[i]
 
-over the rows i of class c. Rows are taken in order, BLOCK at a time; within a block every class sums the differences d from
-its first row there and their squares, from which its moments in the block follow,
+over the rows i of class c. Rows are taken in order, BLOCK at a time; within a block every class sums the differences d
+from its first row there and their squares, from which its moments in the block follow,
 
     mean = shift + sum(w d) / W,  squares = sum(w d^2) - sum(w d)^2 / W,
 
@@ -11,13 +11,14 @@ and these are merged with what came before:
 
     delta = mean_2 - mean_1;  mean = mean_1 + delta W_2 / W;  squares = squares_1 + squares_2 + delta^2 W_1 W_2 / W
 
-A shift by a value of the data keeps the subtraction harmless: what is lost is of the order of the squared distance of the
-shift from the mean, relative to the variance.
+A shift by a value of the data keeps the subtraction harmless: what is lost is of the order of the squared distance of
+the shift from the mean, relative to the variance.
 
-Cost: X is read once, in order; 5 flops an element; bound by memory. Sums and shifts of all classes, 24 K bytes a feature,
-stay in L2 for tens of classes.
+Cost: X is read once, in order; 5 flops an element; bound by memory. Sums and shifts of all classes, 24 K bytes a
+feature, stay in L2 for tens of classes.
 
-Edge cases: weights may be zero or negative; a class whose weights in a block sum to zero is left out there. NaN and infinity go through.
+Edge cases: weights may be zero or negative; a class whose weights in a block sum to zero is left out there. NaN and
+infinity go through.
 Source: Chan, Golub, LeVeque, Algorithms for computing the sample variance (The American Statistician, 1983).
 """
 

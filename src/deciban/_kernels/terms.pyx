@@ -1,7 +1,7 @@
 """A set of terms, numbered in the order they were first seen.
 
-The table itself, its cost and its source are described in terms.h; this is its Python face: made of strings, merged from
-the tables of several threads, sorted by code point, shown as strings.
+The table itself, its cost and its source are described in terms.h; this is its Python face: made of strings, merged
+from the tables of several threads, sorted by code point, shown as strings.
 """
 
 from cpython.dict cimport PyDict_SetItem

@@ -1,8 +1,9 @@
 """Counting the terms of documents: the Python face of text.c.
 
 :class:`Documents` holds strings as the C loops read them, :class:`Analyzer` says how they are cut into terms, and a
-:class:`Counter` (one for each thread) counts ranges of documents into rows of (term, count) entries, which it then sorts
-and writes out as the parts of a CSR matrix. The loops, their cost and their sources are described in text.c and rows.h.
+:class:`Counter` (one for each thread) counts ranges of documents into rows of (term, count) entries, which it then
+sorts and writes out as the parts of a CSR matrix. The loops, their cost and their sources are described in text.c and
+rows.h.
 """
 
 cimport cython
@@ -165,7 +166,11 @@ cdef class Documents:
                 or (self.prepare_non_ascii and not text_is_ascii(item))
             ):
                 item, lower = self.prepare(item)
-            if lower and text_kind(item) != 1 and _lower_needs_context(text_data(item), text_length(item), text_kind(item)):
+            if (
+                lower
+                and text_kind(item) != 1
+                and _lower_needs_context(text_data(item), text_length(item), text_kind(item))
+            ):
                 item = item.lower()
                 lower = False
             if text_length(item) > DOCUMENT_MAX:
@@ -286,7 +291,8 @@ cdef class Counter:
         if self.resolver.how == RESOLVE_ADD:
             terms_give_up_slots(&self.terms.c)
 
-    def count(self, Analyzer analyzer, Documents documents, Py_ssize_t start, Py_ssize_t stop, int64_t[::1] lengths_out):
+    def count(self, Analyzer analyzer, Documents documents, Py_ssize_t start, Py_ssize_t stop,
+              int64_t[::1] lengths_out):
         """Append the rows of documents[start:stop]; lengths_out[start:stop] receives how many entries each has."""
         cdef int status
         if not 0 <= start < stop <= documents.n or lengths_out.shape[0] < stop:
@@ -294,7 +300,9 @@ cdef class Counter:
         if self.sealed:
             raise ValueError("the counter is sealed")
         with nogil:
-            status = ops.count(&self.c, &analyzer.c, &self.resolver, &documents.c[start], stop - start, &lengths_out[start])
+            status = ops.count(
+                &self.c, &analyzer.c, &self.resolver, &documents.c[start], stop - start, &lengths_out[start]
+            )
         if status:
             raise MemoryError("no memory for more terms (or more than 2**31 of them)")
 
@@ -312,7 +320,8 @@ cdef class Counter:
     def finish(self, Py_ssize_t start, int64_t[::1] lengths, const uint32_t[::1] order, Py_ssize_t n_ids):
         """Sort and merge the rows from entry `start` on, in place; see rows_finish in rows.h. Updates lengths.
 
-        ``order`` renumbers the terms with numbers below n_ids, or 2**32 - 1 for a term to be dropped; None: as they are.
+        ``order`` renumbers the terms with numbers below n_ids, or 2**32 - 1 for a term to be dropped; None leaves them
+        as they are.
         """
         cdef int bits = _bits(n_ids)
         cdef Py_ssize_t row
@@ -334,7 +343,8 @@ cdef class Counter:
         if status:
             raise MemoryError("no memory to sort rows")
 
-    def write(self, Py_ssize_t start, const int[::1] column, bint binary, index_t[::1] indices_out, value_t[::1] data_out):
+    def write(self, Py_ssize_t start, const int[::1] column, bint binary, index_t[::1] indices_out,
+              value_t[::1] data_out):
         """Write the entries from `start` on as columns and values: column[id] (None: id), and count or 1."""
         cdef Py_ssize_t i, n = indices_out.shape[0]
         cdef const entry_t* entries = self.c.entries + start

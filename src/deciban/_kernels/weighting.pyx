@@ -59,8 +59,8 @@ def weight_rows(const index_t[::1] indptr, const index_t[::1] indices, real_t[::
                 const real_t[::1] idf, norm, Py_ssize_t start, Py_ssize_t stop):
     """Weight rows start..stop in place; ``tf`` maps a count (a small integer) to its weight, None leaves it.
 
-    Returns whether a weight was infinite (1) or NaN (2) before it was divided by the norm, as a sum of the two. The caller
-    vouches for indptr, indices < len(idf) and, where ``tf`` is given, for counts < len(tf).
+    Returns whether a weight was infinite (1) or NaN (2) before it was divided by the norm, as a sum of the two. The
+    caller vouches for indptr, indices < len(idf) and, where ``tf`` is given, for counts < len(tf).
     """
     cdef int seen
     cdef int code = {None: NORM_NONE, "l1": NORM_L1, "l2": NORM_L2}[norm]

@@ -28,7 +28,7 @@ DROPPED = 2**32 - 1  # the number of a term that is not of the vocabulary
 
 
 class Block(NamedTuple):
-    """Rows start..stop, which a counter holds from entry ``first`` on; terms n_before..n_after of it are new in them."""
+    """Rows start..stop, which a counter holds from entry ``first`` on; its terms n_before..n_after are new in them."""
 
     start: int
     stop: int

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from deciban._kernels.terms import Terms
 from deciban._lazy import Lazy, LazyAttribute
 
-
 Native = tuple[Terms, npt.NDArray[np.int32], int]  # terms, each one's column or -1, number of columns
 
 
@@ -20,7 +19,7 @@ class WatchedDict(dict[str, int]):
 
     version = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
 
 

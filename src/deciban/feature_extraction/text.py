@@ -1,8 +1,9 @@
-"""Drop-in for :mod:`sklearn.feature_extraction.text`: CountVectorizer, Tfidf and HashingVectorizer.
+r"""Drop-in for :mod:`sklearn.feature_extraction.text`: CountVectorizer, Tfidf and HashingVectorizer.
 
-Words, their n-grams and n-grams of characters are counted by native loops on every core; the vocabulary, the matrices and
-the errors are scikit-learn's. What has no native path (a callable analyzer, tokenizer or preprocessor, a token pattern
-that is not a run of ``\\w`` or ``\\S``, a subclass that overrides how documents are cut) runs scikit-learn's code.
+Words, their n-grams and n-grams of characters are counted by native loops on every core; the vocabulary, the matrices
+and the errors are scikit-learn's. What has no native path (a callable analyzer, tokenizer or preprocessor, a token
+pattern that is not a run of ``\w`` or ``\S``, a subclass that overrides how documents are cut) runs scikit-learn's
+code.
 """
 
 from __future__ import annotations
@@ -146,6 +147,21 @@ def _is_plain_dtype(dtype: Any) -> bool:
 class _Vectorizer(Twin):
     """What the three vectorizers share: which analyzer to use, and how documents are made ready."""
 
+    # what they inherit from scikit-learn, which has no types
+    analyzer: Any
+    build_analyzer: Any
+    decode: Any
+    dtype: Any
+    get_stop_words: Any
+    input: Any
+    lowercase: Any
+    ngram_range: Any
+    preprocessor: Any
+    stop_words: Any
+    strip_accents: Any
+    token_pattern: Any
+    tokenizer: Any
+
     def _analyzer(self, method: str) -> Analyzer | None:
         """Return the native analyzer for the parameters as they are, or None after saying why there is none."""
         reason = None
@@ -226,8 +242,8 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
     :class:`sklearn.feature_extraction.text.CountVectorizer`; the matrix is equal in every entry, dtype and order.
 
     Native: ``analyzer`` "word" (``token_pattern`` a run of ``\w`` or ``\S``), "char" and "char_wb", with every other
-    parameter, on str of any width and bytes of any encoding. A callable ``analyzer``, ``tokenizer``, ``preprocessor`` or
-    ``strip_accents``, another pattern, or a subclass that overrides how documents are cut runs scikit-learn's code.
+    parameter, on str of any width and bytes of any encoding. A callable ``analyzer``, ``tokenizer``, ``preprocessor``
+    or ``strip_accents``, another pattern, or a subclass that overrides how documents are cut runs scikit-learn's code.
 
     Attributes
     ----------
@@ -403,8 +419,8 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         if len(terms) == 0:
             raise ValueError("empty vocabulary; perhaps the documents only contain stop words")
         n_documents = len(rows.lengths)
-        max_count = self.max_df if isinstance(self.max_df, Integral) else self.max_df * n_documents
-        min_count = self.min_df if isinstance(self.min_df, Integral) else self.min_df * n_documents
+        max_count: Any = self.max_df if isinstance(self.max_df, Integral) else self.max_df * n_documents
+        min_count: Any = self.min_df if isinstance(self.min_df, Integral) else self.min_df * n_documents
         if max_count < min_count:
             raise ValueError("max_df corresponds to < documents than min_df")
 
@@ -523,9 +539,7 @@ class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
             fall_back(self, "transform", f"norm={self.norm!r}")
             return super().transform(X, copy=copy)
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False
-        )
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False)
         container = csr_container()
         if getattr(X, "format", None) != "csr":
             X = container(X)
@@ -574,8 +588,8 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
     r"""Convert a collection of text documents to a matrix of tf-idf features.
 
     :class:`CountVectorizer` followed by :class:`TfidfTransformer`. Takes the parameters, has the attributes and gives
-    the results of :class:`sklearn.feature_extraction.text.TfidfVectorizer`, to the bit; see :class:`CountVectorizer` for
-    what has a native path.
+    the results of :class:`sklearn.feature_extraction.text.TfidfVectorizer`, to the bit; see :class:`CountVectorizer`
+    for what has a native path.
 
     Attributes
     ----------
@@ -597,6 +611,8 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
     >>> X.shape
     (2, 5)
     """
+
+    _tfidf: Any
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, raw_documents: Iterable[Any], y: Any = None) -> TfidfVectorizer:
@@ -681,7 +697,7 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
         tf = None
         if tfidf.sublinear_tf and X.nnz:
             largest = X.data.max()
-            if not (1 <= X.data.min() and largest < 1 << 20 and (X.data == np.trunc(X.data)).all()):
+            if not (X.data.min() >= 1 and largest < 1 << 20 and (X.data == np.trunc(X.data)).all()):
                 return tfidf.transform(X, copy=False)  # of a subclass, that counts in its own way
             tf = np.zeros(int(largest) + 1, X.dtype)
             tf[1:] = np.log(np.arange(1, len(tf), dtype=X.dtype)) + X.dtype.type(1)

@@ -58,7 +58,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
     class_count_: Any
     n_features_in_: int
 
-    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier to X and y.
 
@@ -88,7 +88,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             self._set(table, starts, weights)
             return self
 
-    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a batch of samples to what the classifier has counted.
 

@@ -33,7 +33,7 @@ class _CountingNB(LinearPosterior, Twin):
 
     _non_negative = True
 
-    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier to X and y.
 
@@ -74,7 +74,7 @@ class _CountingNB(LinearPosterior, Twin):
         fall_back(self, "fit", reason)
         return super().fit(X, y, sample_weight=sample_weight)  # type: ignore[misc]
 
-    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a batch of samples to what the classifier has counted.
 

@@ -65,7 +65,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
     class_prior_: Any
     n_features_in_: int
 
-    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the classifier to X and y.
 
@@ -97,7 +97,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
                 return super().fit(X, y, sample_weight=sample_weight)
             return self
 
-    @fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a batch of samples to what the classifier has seen.
 
