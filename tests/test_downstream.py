@@ -170,6 +170,7 @@ def test_a_pickle_holds_scikit_learns_attributes_and_no_others_of_weight():
         assert vars(step[1].to_sklearn()).keys() == vars(reference).keys() - {"_stop_words_id"}
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")  # of the Pipeline
 @pytest.mark.parametrize("path", sorted((Path(__file__).parent / "pickles").glob("*.pickle")), ids=lambda p: p.stem)
 def test_pickles_of_earlier_versions_load(path):
     model, texts, labels = pickle.loads(path.read_bytes())

@@ -280,7 +280,7 @@ def outcome(call, model):
             error = None
         except Exception as e:  # whatever scikit-learn raises, we raise
             error = e
-    return error, [(w.category, str(w.message)) for w in caught]
+    return error, {(w.category, str(w.message)) for w in caught}
 
 
 def assert_alike(call, their, our):

@@ -9,11 +9,11 @@ import threading
 
 import joblib
 import pytest
+from stories import DOCUMENTS, story
 
 import deciban
 from deciban._parallel import cut, effective_n_threads, run_blocks
 from deciban.feature_extraction.text import CountVectorizer
-from deciban.naive_bayes import MultinomialNB
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5, None])
@@ -57,18 +57,6 @@ def test_how_many_threads(monkeypatch):
         deciban.set_config(fallback="sometimes")
     with pytest.raises(TypeError, match="n_thread"):
         deciban.set_config(n_thread=1)
-
-
-DOCUMENTS = [f"word{i % 13} word{i % 7} and some more text {i % 3}" * 40 for i in range(600)]
-LABELS = [i % 4 for i in range(600)]
-
-
-def story(_=None):
-    """Fit and predict on enough text for several threads; the bytes of all that comes out."""
-    with deciban.config_context(n_threads=2):
-        X = CountVectorizer().fit_transform(DOCUMENTS)
-        model = MultinomialNB().fit(X, LABELS)
-        return X.data.tobytes() + X.indices.tobytes() + model.predict_log_proba(X).tobytes()
 
 
 def in_child(queue):

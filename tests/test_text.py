@@ -119,6 +119,7 @@ def test_count_vectorizer_is_scikit_learns(options, limits, training, test):
 
 
 @given(analysis, limits, weights, documents, documents)
+@example({"analyzer": "char", "dtype": np.bool_}, {"max_features": 1}, {}, ["0", "99"], [])
 @example({}, {"vocabulary": {"the": 0, "cat": 1}}, {"norm": "l1", "smooth_idf": False}, [""], ["the cat the dog"])
 def test_tfidf_vectorizer_is_scikit_learns(options, limits, weights, training, test):
     assert_same_story("TfidfVectorizer", {**options, **limits, **weights}, training, test)

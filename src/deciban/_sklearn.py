@@ -24,6 +24,7 @@ __all__ = [
     "check_partial_fit_first_call",
     "check_sample_weight",
     "csr_container",
+    "csr_container_for",
     "fit_context",
     "validate_data",
 ]
@@ -37,6 +38,12 @@ fit_context: Callable[..., Callable[[_Method], _Method]] = _fit_context
 def csr_container() -> type[Any]:
     """Return the CSR class that scikit-learn's configuration asks transformers for (an option since 1.9)."""
     return sp.csr_array if sklearn.get_config().get("sparse_interface") == "sparray" else sp.csr_matrix
+
+
+def csr_container_for(X: Any) -> type[Any]:
+    """Return the CSR class of a transformer's result for X: before 1.9 a sparse array stayed one."""
+    keeps = isinstance(X, sp.csr_array) and "sparse_interface" not in sklearn.get_config()
+    return sp.csr_array if keeps else csr_container()
 
 
 class Twin:

@@ -195,7 +195,8 @@ def merge_rows(
     """Sum the rows of each class by themselves, then add the sums to a table that has counts already.
 
     For a batch much smaller than the table: O(entries), and the bits of `table += sums` because a batch is summed
-    before it is added. Rows have passed :func:`check_rows`, and what another process changed since (a memory map) is passed over; `order` lists them by class, each class's in row order;
+    before it is added. Rows have passed :func:`check_rows`, and what another process changed
+    since (a memory map) is passed over; `order` lists them by class, each class's in row order;
     `scratch`, of n_features zeros, is left as zeros. `done[0]` is set at the end with no chance for an interrupt in
     between.
     """

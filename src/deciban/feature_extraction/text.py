@@ -46,7 +46,7 @@ from deciban._kernels.terms import Terms
 from deciban._kernels.tokens import Analyzer, Counter, Documents, count_few
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import cut, run_blocks
-from deciban._sklearn import Twin, csr_container, fit_context, validate_data
+from deciban._sklearn import Twin, csr_container, csr_container_for, fit_context, validate_data
 from deciban.feature_extraction._counting import DROPPED, FEW_CHARACTERS, count_rows, fill, sort_terms
 from deciban.feature_extraction._vocabulary import Vocabulary, VocabularyAttribute
 
@@ -174,6 +174,8 @@ class _Vectorizer(Twin):
             reason = f"analyzer={self.analyzer!r}"
         elif not _is_plain_dtype(self.dtype):
             reason = f"dtype={self.dtype!r}"
+        elif getattr(self, "max_features", None) is not None and np.dtype(self.dtype).itemsize < 4:
+            reason = f"max_features with dtype={self.dtype!r}, in which counts may wrap around"
         elif self.preprocessor is not None:
             reason = "preprocessor is not None"
         elif self.strip_accents and self.strip_accents not in ("ascii", "unicode"):
@@ -540,7 +542,7 @@ class TfidfTransformer(Twin, _TfidfTransformer, auto_wrap_output_keys=None):
             return super().transform(X, copy=copy)
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], copy=copy, reset=False)
-        container = csr_container()
+        container = csr_container_for(X)
         if getattr(X, "format", None) != "csr":
             X = container(X)
         data, indices, indptr = csr_parts(X)

@@ -222,7 +222,7 @@ def each_block(table: Array, step: Callable[[slice], Any]) -> None:
 
 
 def column_totals(table: Array, shift: float = 0.0) -> npt.NDArray[np.float64]:
-    """Return the sum of every column of ``table + shift``, with the additions in the order of numpy.sum along a contiguous axis."""
+    """Return the sum of every column of ``table + shift``, added in the order of numpy.sum along a contiguous axis."""
 
     def cuts(start: int, n: int) -> list[int]:
         if n <= _LEAF:
