@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import deciban
 import deciban.naive_bayes as ours
@@ -703,11 +702,80 @@ def test_set_output_routing_and_parameters_stay():
             our.set_fit_request(sample_weight=True).set_partial_fit_request(classes=True)
 
 
-CHECKED = [getattr(ours, name)() for name in NAMES] + [ours.ComplementNB(norm=True)]
+def test_categories_that_cannot_be_counted_are_refused():
+    huge = np.iinfo(np.int64).max
+    X = np.full((20, 4), huge)
+    X[::2] = 0
+    with pytest.raises(ValueError, match="categories must be numbered"):
+        ours.CategoricalNB(min_categories=3).fit(X, np.arange(20) % 2)
 
 
-@parametrize_with_checks(CHECKED)
-def test_estimator_checks(estimator, check):
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        check(estimator)
+@pytest.mark.parametrize("name", COUNTING)
+def test_tampered_sizes_are_refused(name):
+    X = sp.csr_matrix(np.eye(40))
+    model = getattr(ours, name)().fit(X, np.arange(40))
+    model.predict(X)
+    model.classes_, model.class_log_prior_ = model.classes_[:1], model.class_log_prior_[:1]
+    with pytest.raises(ValueError, match="feature_log_prob_ must have shape"):
+        model.predict_proba(X)
+    model = getattr(ours, name)().fit(np.ones((4, 30)), [0, 1, 0, 1])
+    model.n_features_in_ = 50_000
+    wide = sp.csr_matrix((np.ones(2), ([0, 0], [0, 49_999])), shape=(1, 50_000))
+    with pytest.raises(ValueError, match="feature_count_ must be"):
+        model.partial_fit(wide, np.array([0]))
+
+
+def test_tampered_categories_are_refused():
+    model = ours.CategoricalNB().fit(np.array([[0, 1], [1, 0]]), [0, 1])
+    model.predict([[0, 1]])
+    model.n_features_in_ = 3
+    with pytest.raises(ValueError, match="feature_log_prob_ must hold 3 arrays"):
+        model.predict([[0, 1, 0]])
+
+
+@pytest.mark.parametrize("name", ["MultinomialNB", "ComplementNB", "BernoulliNB"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+@pytest.mark.parametrize("container", [np.array, sp.csr_matrix])
+def test_rows_of_no_class_are_checked_too(name, value, container):
+    X = container([[1.0, 2.0], [3.0, value], [1.0, 1.0]])
+    their, our = pair(name)
+    assert_alike(lambda m: m.partial_fit(X, np.array([0, 9, 1]), classes=[0, 1, 2]), their, our)
+
+
+@pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32", "float64"), ("float32", "int8")])
+def test_gaussian_state_keeps_its_dtype(dtypes):
+    X, y = samples("GaussianNB")
+    their, our = pair("GaussianNB")
+    for model in (their, our):
+        model.fit(X.astype(dtypes[0]), y).partial_fit(X.astype(dtypes[1]), y)
+    for name in ("theta_", "var_", "class_count_", "class_prior_"):
+        assert getattr(our, name).dtype == getattr(their, name).dtype
+    for dtype in ("int8", "uint8", "bool", "int32", "int64", "float32", "float64"):
+        assert our.predict_proba(X.astype(dtype)).dtype == their.predict_proba(X.astype(dtype)).dtype
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hooks_on_the_instance_rule(name):
+    X, y = samples(name)
+    model = getattr(ours, name)().fit(X, y)
+    model._joint_log_likelihood = lambda X: np.tile([0.0, 2.0, 1.0], (len(X), 1))
+    assert set(model.predict(X)) == {1}
+
+
+def test_complement_warns_when_it_fits():
+    for parameters, X in (({"alpha": 1e-10}, [[1e7, 0], [0, 1e7]]), ({"norm": True}, [[1], [2]])):
+        their, our = pair("ComplementNB", **parameters)
+        assert_alike(lambda m, X=X: m.fit(X, [0, 1]), their, our)
+
+
+def test_bernoulli_threshold_below_zero_is_refused_for_sparse():
+    X = sp.csr_matrix(np.eye(3))
+    model = ours.BernoulliNB().fit(X, [0, 1, 0]).set_params(binarize=-1.0)
+    with pytest.raises(ValueError, match="threshold"):
+        model.predict(X)
+
+
+def test_labels_of_foreign_byte_order():
+    y = np.array([3, 1, 3], dtype=">i8")
+    their, our = pair("MultinomialNB")
+    assert our.fit(np.eye(3), y).classes_.dtype == their.fit(np.eye(3), y).classes_.dtype

@@ -77,7 +77,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(type(self), CategoricalNB, _FIT_HOOKS):
+            if counting.overrides(self, CategoricalNB, _FIT_HOOKS):
                 fall_back(self, "fit", REPLACED)
                 return super().fit(X, y, sample_weight=sample_weight)
             rows, labels = self._check_X_y(X, y)
@@ -135,7 +135,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             return super().partial_fit(X, y, classes, sample_weight=sample_weight)
 
     def _no_kernel(self, classes: Any) -> str | None:
-        if counting.overrides(type(self), CategoricalNB, _FIT_HOOKS):
+        if counting.overrides(self, CategoricalNB, _FIT_HOOKS):
             return REPLACED
         if classes is not None and len(classes) != len(np.unique(classes)):
             if "classes_" in self.__dict__:
@@ -150,6 +150,8 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         self.n_categories_ = self._validate_n_categories(rows, self.min_categories)
         starts = np.concatenate([[0], np.cumsum(self.n_categories_)]).astype(np.intp)
         rows = rows.astype(np.int64, copy=False)
+        if rows.min(initial=0) < 0 or (rows.max(axis=0, initial=0) >= self.n_categories_).any() or starts[-1] < 0:
+            raise ValueError(f"categories must be numbered from 0 and be counted, got one of {rows.max()}")
         n_classes = len(self.classes_)
         table = np.zeros((starts[-1], n_classes))
         n_threads = effective_n_threads() if rows.size > 1 << 15 else 1
@@ -211,6 +213,11 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         table, starts = self._scores()
         n_classes = len(self.classes_)
         offset = checked_prior(self.class_log_prior_, n_classes, "class_log_prior_")
+        if table.shape[1] != n_classes or len(starts) != rows.shape[1] + 1:
+            raise ValueError(
+                f"feature_log_prob_ must hold {rows.shape[1]} arrays of {n_classes} rows, got {len(starts) - 1} of "
+                f"{table.shape[1]}"
+            )
 
         def task(start: int, stop: int, out: Array, largest: Array) -> int:
             return posterior.category_rows(rows, starts, table, offset, answer, start, stop, out, largest)

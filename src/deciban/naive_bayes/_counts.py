@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -31,14 +30,10 @@ _MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table cos
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
 
 
-@lru_cache(maxsize=256)
-def _overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
-    return any(getattr(cls, hook) is not getattr(home, hook) for hook in hooks)
-
-
-def overrides(cls: Any, home: Any, hooks: tuple[str, ...]) -> bool:
-    """Return whether ``cls`` replaces one of the methods that ``home`` stands for: then those rule, not the kernels."""
-    return _overrides(cls, home, hooks)
+def overrides(estimator: Any, home: Any, hooks: tuple[str, ...]) -> bool:
+    """Return whether an estimator replaces a method that ``home`` stands for: then its own rules, not a kernel."""
+    cls, own = type(estimator), estimator.__dict__
+    return any(getattr(cls, hook) is not getattr(home, hook) or hook in own for hook in hooks)
 
 
 def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np.dtype[Any], ...], Callable[..., int]]:
@@ -97,7 +92,7 @@ def encode(y: Array) -> tuple[Array, npt.NDArray[np.int32]]:
     shifted = y.astype(np.int64) - smallest
     present = np.bincount(shifted) > 0
     rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return (np.flatnonzero(present) + smallest).astype(y.dtype), rank[shifted]
+    return (np.flatnonzero(present) + smallest).astype(y.dtype.newbyteorder("=")), rank[shifted]
 
 
 def positions(y: Array, classes: Array) -> npt.NDArray[np.int32] | None:

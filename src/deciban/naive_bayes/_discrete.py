@@ -52,7 +52,7 @@ class _CountingNB(LinearPosterior, Twin):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(type(self), self._home, _FIT_HOOKS):
+            if counting.overrides(self, self._home, _FIT_HOOKS):
                 return self._parent_fit(REPLACED, X, y, sample_weight)
             rows, labels = self._rows(X, y, reset=True)
             if not _countable(rows):
@@ -100,7 +100,7 @@ class _CountingNB(LinearPosterior, Twin):
         """
         done = np.zeros(1, np.uint8)
         with unchanged_on_error(self, done):
-            if counting.overrides(type(self), self._home, _FIT_HOOKS):
+            if counting.overrides(self, self._home, _FIT_HOOKS):
                 return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
             state = self.__dict__
             first_call = "classes_" not in state
@@ -192,9 +192,17 @@ class _CountingNB(LinearPosterior, Twin):
     def _count_rows(self, rows: Any, codes: Array, weights: Array) -> tuple[Array, int]:
         """Return the table of this batch alone, and the trouble met."""
         binary, threshold = self._threshold(rows.dtype)
+        n_classes, strays = len(self.classes_), codes.min(initial=0) < 0  # rows that count for no class
         if isinstance(rows, np.ndarray):
-            return counting.count_dense(rows, codes, len(self.classes_), weights, binary, threshold)
+            table, trouble = counting.count_dense(rows, codes, n_classes, weights, binary, threshold)
+            return table, trouble | (counts.NEGATIVE if strays and (rows < 0).any() else 0)
         parts = counting.entries(rows)
+        if strays:
+            trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
+            if trouble & counts.MALFORMED:
+                raise counting.malformed(rows)
+            if trouble & counts.NONFINITE or (trouble and self._non_negative):
+                return np.empty((0, 0)), trouble
         table, trouble = counting.count_sparse(
             parts, codes, len(self.classes_), rows.shape[1], weights, binary, threshold
         )
@@ -205,9 +213,10 @@ class _CountingNB(LinearPosterior, Twin):
     def _table(self) -> Array:
         """Return the counts so far, features first, to be added to in place."""
         entry = self.__dict__.get("feature_count_")
-        if isinstance(entry, Counts):
+        expected = (len(self.classes_), self.n_features_in_)
+        if isinstance(entry, Counts) and entry.table.shape == expected[::-1]:
             return entry.table
-        count, expected = self.feature_count_, (len(self.classes_), self.n_features_in_)
+        count = self.feature_count_
         if not isinstance(count, np.ndarray) or count.dtype.kind not in "fiu" or count.shape != expected:
             raise ValueError(
                 f"feature_count_ must be an array of real numbers of shape {expected}, "
@@ -313,6 +322,11 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
 
     feature_all_: Any = LazyAttribute()
     norm: bool
+
+    def _can_warn(self, alpha: Any, weights: Array) -> bool:
+        # a feature may have nothing in other classes but an alpha that the counts swallow; a single feature has a share of 1
+        tiny = np.min(alpha) < 1e-6
+        return bool(tiny or (self.norm and self.n_features_in_ == 1) or super()._can_warn(alpha, weights))
 
     def _set_now(self, table: Array, alpha: Any) -> None:
         self.feature_all_ = table.T.sum(axis=0)

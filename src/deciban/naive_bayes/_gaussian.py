@@ -135,7 +135,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             return self
 
     def _no_kernel(self) -> str | None:
-        if counting.overrides(type(self), GaussianNB, ("_partial_fit", "_update_mean_variance")):
+        if counting.overrides(self, GaussianNB, ("_partial_fit", "_update_mean_variance")):
             return REPLACED
         return "array-API dispatch is on" if sklearn.get_config()["array_api_dispatch"] else None
 
@@ -169,6 +169,8 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             return "there are samples that are not finite, or too large to square"
         narrow = X.dtype == np.float32
         dtype = np.float32 if narrow and _KEEPS_FLOAT32 else np.float64
+        if not first_call and self.theta_.dtype in (np.float32, np.float64):
+            dtype = self.theta_.dtype.type  # as the first batch had it
         variance = (np.float32 if narrow else np.float64)(overall.max())
         epsilon = self.var_smoothing * variance
 
@@ -244,8 +246,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             return None
         if answer == posterior.LARGEST:
             return found
-        wide = rows.dtype if rows.dtype.kind == "f" else np.float64
-        return found.astype(np.result_type(wide, self.theta_.dtype), copy=False)
+        return found.astype(np.result_type(X.dtype, self.theta_.dtype), copy=False)
 
 
 def _is_plain(X: Any) -> bool:

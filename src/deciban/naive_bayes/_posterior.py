@@ -145,9 +145,9 @@ class Predictions:
     def _hooked(self, home: type, answer: int, method: str) -> bool:
         """Return whether the class replaces what scikit-learn's method is made of, and say so."""
         hooks = ("_joint_log_likelihood", "_check_X")
-        if overrides(type(self), home, hooks) or (
+        if overrides(self, home, hooks) or (
             # scikit-learn makes probabilities of what this method answers
-            answer == posterior.POSTERIOR and overrides(type(self), home, ("predict_log_proba",))
+            answer == posterior.POSTERIOR and overrides(self, home, ("predict_log_proba",))
         ):
             fall_back(self, method, REPLACED)
             return True
@@ -183,12 +183,21 @@ class LinearPosterior(Predictions):
             fall_back(self, method, "the table of log probabilities is not finite")
             return None
         table, offset = scores
+        expected = (X.shape[1], len(self.classes_))
+        if table.shape != expected or offset.shape != expected[1:]:
+            raise ValueError(
+                f"feature_log_prob_ must have shape {expected[::-1]} and class_log_prior_ {expected[1:]}, got "
+                f"{table.shape[::-1]} and {offset.shape}"
+            )
         if isinstance(X, np.ndarray):
             return self._dense(X, table, offset, answer, method)
 
+        binary, threshold = self._threshold(X.dtype)
+        if (binary and threshold < 0) or (X.dtype not in DATA_DTYPES and X.dtype.kind not in "iub"):
+            fall_back(self, method, f"there is no kernel for sparse {X.dtype}, or to binarize it at {threshold}")
+            return None
         data, indices, indptr = entries(X)
         kernel = _sparse_rows[data.dtype, indices.dtype]
-        binary, threshold = self._threshold(X.dtype)
         n_rows = X.shape[0]
 
         def rows(start: int, stop: int, out: Array, largest: Array) -> int:
