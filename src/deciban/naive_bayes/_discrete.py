@@ -324,7 +324,7 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
     norm: bool
 
     def _can_warn(self, alpha: Any, weights: Array) -> bool:
-        # a feature may have nothing in other classes but an alpha that the counts swallow; a single feature has a share of 1
+        # a feature may have nothing in other classes but an alpha that counts swallow; a single one has a share of 1
         tiny = np.min(alpha) < 1e-6
         return bool(tiny or (self.norm and self.n_features_in_ == 1) or super()._can_warn(alpha, weights))
 
