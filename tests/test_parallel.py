@@ -118,6 +118,7 @@ def test_ctrl_c(n_threads):
     program = f"""
         import itertools, signal, threading, os, time, deciban
         from deciban.feature_extraction.text import CountVectorizer
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job comes with it ignored
         deciban.set_config(n_threads={n_threads})
         vectorizer = CountVectorizer().fit(["before it"])
         threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
