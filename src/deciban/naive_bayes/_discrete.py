@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,10 +14,9 @@ from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
-from deciban.naive_bayes._posterior import LinearPosterior
+from deciban.naive_bayes._posterior import LinearPosterior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
-_FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
 
 
 class _CountingNB(LinearPosterior, Twin):
@@ -32,6 +32,7 @@ class _CountingNB(LinearPosterior, Twin):
     _check_X_y: Any  # noqa: N815
 
     _non_negative = True
+    _fit_methods: dict[str, Any]
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -52,10 +53,10 @@ class _CountingNB(LinearPosterior, Twin):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(self, self._home, _FIT_HOOKS):
+            if counting.overrides(self, self._fit_methods):
                 return self._parent_fit(REPLACED, X, y, sample_weight)
             rows, labels = self._rows(X, y, reset=True)
-            if not _countable(rows):
+            if not self._countable(rows):
                 return self._parent_fit(f"there is no kernel for dtype {rows.dtype}", X, y, sample_weight)
             self.classes_, codes = counting.encode(labels)
             weights = self._weights(sample_weight, rows)
@@ -100,7 +101,7 @@ class _CountingNB(LinearPosterior, Twin):
         """
         done = np.zeros(1, np.uint8)
         with unchanged_on_error(self, done):
-            if counting.overrides(self, self._home, _FIT_HOOKS):
+            if counting.overrides(self, self._fit_methods):
                 return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
             state = self.__dict__
             first_call = "classes_" not in state
@@ -120,7 +121,7 @@ class _CountingNB(LinearPosterior, Twin):
             table: Any = None if first_call else self._table()
             trouble = 0
             increments: Any = None
-            if codes is not None and _countable(rows):
+            if codes is not None and self._countable(rows):
                 if table is None or isinstance(rows, np.ndarray) or 8 * len(rows.data) > table.size:
                     increments, trouble = self._count_rows(rows, codes, weights)
                 else:
@@ -128,13 +129,15 @@ class _CountingNB(LinearPosterior, Twin):
                     trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
                     if trouble & counts.MALFORMED:
                         raise counting.malformed(rows)
-            if codes is None or not _countable(rows) or trouble & counts.NONFINITE or (trouble and self._non_negative):
+            unusual = codes is None or not self._countable(rows)
+            if unusual or trouble & counts.NONFINITE or (trouble and self._non_negative):
                 if first_call:
                     del self.classes_
                 reason = "labels, samples or their dtype are unusual"
                 return self._parent_partial_fit(reason, X, y, classes, sample_weight)
 
-            self.class_count_ = self.class_count_ + counting.class_counts(codes, len(self.classes_), weights)
+            past = counting.checked_class_count(self)
+            self.class_count_ = past + counting.class_counts(codes, len(self.classes_), weights)
             alpha = self._check_alpha()
             # counts that somebody else made may be negative; ours are not, or their logarithms were made at once
             unknown = table is not None and not isinstance(state["feature_count_"], Counts)
@@ -183,6 +186,10 @@ class _CountingNB(LinearPosterior, Twin):
 
     def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
         return self._check_X_y(X, y, reset=reset)
+
+    def _countable(self, rows: Any) -> bool:
+        """Return whether every value of the samples' dtype is one of float64's, so that the kernels can add them up."""
+        return rows.dtype.kind in "iub" or rows.dtype in (np.float64, np.float32, np.float16)
 
     def _weights(self, sample_weight: Any, rows: Any) -> Array:
         if sample_weight is None:
@@ -249,11 +256,6 @@ class _CountingNB(LinearPosterior, Twin):
         super().__setstate__(state)
         if "feature_log_prob_" in state:
             self.feature_log_prob_ = state["feature_log_prob_"]
-
-
-def _countable(rows: Any) -> bool:
-    """Return whether every value of the samples' dtype is one of float64's, so that the kernels can add them up."""
-    return rows.dtype.kind in "iub" or rows.dtype in (np.float64, np.float32, np.float16)
 
 
 class MultinomialNB(_CountingNB, parent.MultinomialNB):
@@ -381,9 +383,15 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     def _check_features(self, X: Any) -> Any:
         return super(parent.BernoulliNB, self)._check_X(X)
 
+    def _countable(self, rows: Any) -> bool:
+        # a parameter set after construction, or with validation off, may be anything
+        return super()._countable(rows) and (self.binarize is None or self._threshold(rows.dtype)[1] >= 0)
+
     def _threshold(self, dtype: np.dtype[Any]) -> tuple[bool, float]:
         if self.binarize is None:
             return False, 0.0
+        if not isinstance(self.binarize, Real) or not np.isfinite(self.binarize):
+            return True, np.nan
         # NumPy compares float32 samples with a Python number in float32
         narrow = dtype.kind == "f" and not isinstance(self.binarize, np.generic)
         return True, float(dtype.type(self.binarize)) if narrow else float(self.binarize)
@@ -404,4 +412,6 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
         return None if table is None else (table, prior + absent)
 
 
-MultinomialNB._home, ComplementNB._home, BernoulliNB._home = MultinomialNB, ComplementNB, BernoulliNB
+for _model in (MultinomialNB, ComplementNB, BernoulliNB):
+    _model._fit_methods = counting.methods(_model, *counting.FIT_METHODS)
+    stand_for(_model)
