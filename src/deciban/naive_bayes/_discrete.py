@@ -17,6 +17,7 @@ from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAtt
 from deciban.naive_bayes._posterior import LinearPosterior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
+_SWALLOWED = 2.0**-46  # with room for 128 batches
 
 
 class _CountingNB(LinearPosterior, Twin):
@@ -65,7 +66,7 @@ class _CountingNB(LinearPosterior, Twin):
                 return self._parent_fit("there are negative or infinite samples", X, y, sample_weight)
             self.class_count_ = counting.class_counts(codes, len(self.classes_), weights)
             alpha = self._check_alpha()
-            if trouble or self._can_warn(alpha, weights):
+            if trouble or self._can_warn(alpha, weights, rows, None):
                 self._set_now(table, alpha)
             else:
                 self._set_lazily(table, alpha)
@@ -141,7 +142,8 @@ class _CountingNB(LinearPosterior, Twin):
             alpha = self._check_alpha()
             # counts that somebody else made may be negative; ours are not, or their logarithms were made at once
             unknown = table is not None and not isinstance(state["feature_count_"], Counts)
-            if trouble or self._can_warn(alpha, weights) or (unknown and table.min() < 0):
+            unsafe = self._can_warn(alpha, weights, rows, table if unknown else None)
+            if trouble or unsafe or (unknown and table.min() < 0):
                 if increments is None:
                     increments, _ = self._count_rows(rows, codes, weights)
                 self._set_now(increments if table is None else table + increments, alpha)
@@ -232,8 +234,11 @@ class _CountingNB(LinearPosterior, Twin):
         table = np.ascontiguousarray(count.T, dtype=np.float64)
         return table if table.flags.writeable else table.copy()
 
-    def _can_warn(self, alpha: Any, weights: Array) -> bool:
-        """Return whether a logarithm may be of zero or less, which scikit-learn warns of when it fits."""
+    def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:  # noqa: ARG002
+        """Return whether a logarithm may be of zero or less, which scikit-learn warns of when it fits.
+
+        ``past`` is the table of counts before these rows, if it is not known to be small and not negative.
+        """
         return bool(np.min(alpha) <= 0 or (len(weights) and weights.min() < 0))
 
     def _set_now(self, table: Array, alpha: Any) -> None:
@@ -325,10 +330,15 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
     feature_all_: Any = LazyAttribute()
     norm: bool
 
-    def _can_warn(self, alpha: Any, weights: Array) -> bool:
-        # a feature may have nothing in other classes but an alpha that the counts swallow; a single feature has a share of 1
-        tiny = np.min(alpha) < 1e-6
-        return bool(tiny or (self.norm and self.n_features_in_ == 1) or super()._can_warn(alpha, weights))
+    def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:
+        if self.norm and self.n_features_in_ == 1:  # which has a share of 1, and a logarithm of 0 to divide by
+            return True
+        # a feature may have nothing in other classes but an alpha, which its counts swallow from 2^53 times that on
+        values = rows if isinstance(rows, np.ndarray) else rows.data
+        total = float(values.max(initial=0)) * len(values) * float(weights.max(initial=1))
+        if past is not None:
+            total += float(past.max(initial=0)) * past.shape[1]
+        return np.min(alpha) < max(1e-6, total * _SWALLOWED) or super()._can_warn(alpha, weights, rows, past)
 
     def _set_now(self, table: Array, alpha: Any) -> None:
         self.feature_all_ = table.T.sum(axis=0)
@@ -396,9 +406,9 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
         narrow = dtype.kind == "f" and not isinstance(self.binarize, np.generic)
         return True, float(dtype.type(self.binarize)) if narrow else float(self.binarize)
 
-    def _can_warn(self, alpha: Any, weights: Array) -> bool:
+    def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:
         # without binarize a feature can count for more than its sample; an array of alpha fits no class count
-        return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights)
+        return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights, rows, past)
 
     def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
         class_count = self.class_count_
