@@ -722,6 +722,8 @@ def test_tampered_sizes_are_refused(name):
     model.classes_, model.class_log_prior_ = model.classes_[:1], model.class_log_prior_[:1]
     with pytest.raises(ValueError, match="feature_log_prob_ must have shape"):
         model.predict_proba(X)
+    with pytest.raises(ValueError, match="feature_count_ must be"):
+        model.partial_fit(X, np.zeros(40, int))
     model = getattr(ours, name)().fit(np.ones((4, 30)), [0, 1, 0, 1])
     model.n_features_in_ = 50_000
     wide = sp.csr_matrix((np.ones(2), ([0, 0], [0, 49_999])), shape=(1, 50_000))

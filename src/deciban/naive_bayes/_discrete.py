@@ -130,8 +130,8 @@ class _CountingNB(LinearPosterior, Twin):
                     trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
                     if trouble & counts.MALFORMED:
                         raise counting.malformed(rows)
-            unusual = codes is None or not self._countable(rows)
-            if unusual or trouble & counts.NONFINITE or (trouble and self._non_negative):
+            refused = trouble & counts.NONFINITE or (trouble and self._non_negative)
+            if codes is None or not self._countable(rows) or refused:
                 if first_call:
                     del self.classes_
                 reason = "labels, samples or their dtype are unusual"
@@ -384,7 +384,7 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     """
 
     _non_negative = False
-    binarize: float | None
+    binarize: Any
     class_count_: Array
 
     def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
@@ -400,7 +400,7 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     def _threshold(self, dtype: np.dtype[Any]) -> tuple[bool, float]:
         if self.binarize is None:
             return False, 0.0
-        if not isinstance(self.binarize, Real) or not np.isfinite(self.binarize):
+        if not isinstance(self.binarize, Real) or not np.isfinite(float(self.binarize)):
             return True, np.nan
         # NumPy compares float32 samples with a Python number in float32
         narrow = dtype.kind == "f" and not isinstance(self.binarize, np.generic)
