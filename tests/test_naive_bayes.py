@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 import deciban
 import deciban.naive_bayes as ours
+from deciban._kernels import counts, posterior
 
 COUNTING = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
 NAMES = [*COUNTING, "CategoricalNB", "GaussianNB"]
@@ -708,6 +709,9 @@ def test_categories_that_cannot_be_counted_are_refused():
     X[::2] = 0
     with pytest.raises(ValueError, match="categories must be numbered"):
         ours.CategoricalNB(min_categories=3).fit(X, np.arange(20) % 2)
+    for largest in (2**61 - 1, 2**62 - 1):  # the sizes of four features add up to 2^63 and 2^64
+        with pytest.raises(ValueError, match="too many"):
+            ours.CategoricalNB().fit(np.minimum(X, largest), np.arange(20) % 2)
 
 
 @pytest.mark.parametrize("name", COUNTING)
@@ -718,6 +722,8 @@ def test_tampered_sizes_are_refused(name):
     model.classes_, model.class_log_prior_ = model.classes_[:1], model.class_log_prior_[:1]
     with pytest.raises(ValueError, match="feature_log_prob_ must have shape"):
         model.predict_proba(X)
+    with pytest.raises(ValueError, match="feature_count_ must be"):
+        model.partial_fit(X, np.zeros(40, int))
     model = getattr(ours, name)().fit(np.ones((4, 30)), [0, 1, 0, 1])
     model.n_features_in_ = 50_000
     wide = sp.csr_matrix((np.ones(2), ([0, 0], [0, 49_999])), shape=(1, 50_000))
@@ -733,6 +739,46 @@ def test_tampered_categories_are_refused():
         model.predict([[0, 1, 0]])
 
 
+@pytest.mark.parametrize("name", [*COUNTING, "CategoricalNB"])
+def test_tampered_class_counts_are_refused(name):
+    X, y = samples(name)
+    for count in (np.ones(1), np.ones(4), np.array(["a"] * 3)):
+        model = getattr(ours, name)().fit(X, y)
+        model.class_count_ = count
+        with pytest.raises(ValueError, match="class_count_ must be"):
+            model.partial_fit(X, y)
+
+
+def test_kernels_check_shapes():
+    X, codes, offset, none = sp.csr_matrix(np.eye(3)), np.zeros(3, np.int32), np.zeros(2), np.empty(0, np.intp)
+    parts, weights, table = (X.data, X.indices, X.indptr), np.empty(0), np.zeros((3, 2))
+    starts, rows = np.array([0, 3]), np.zeros((3, 1), np.int64)
+
+    def sparse(table=table, offset=offset, stop=3, out=(3, 2)):
+        posterior.sparse_rows(*parts, table, offset, False, 0.0, posterior.JOINT, 0, stop, np.empty(out), none)
+
+    def category(starts=starts, offset=offset, stop=3, out=(3, 2)):
+        posterior.category_rows(rows, starts, table, offset, posterior.JOINT, 0, stop, np.empty(out), none)
+
+    for kernel in (sparse, category):
+        kernel()
+        for wrong in ({"offset": np.zeros(1)}, {"out": (3, 1)}, {"out": (2, 2)}):
+            with pytest.raises(ValueError, match="shape"):
+                kernel(**wrong)
+    for bad in (np.array([0]), np.array([0, 4]), np.array([-1, 2])):
+        with pytest.raises(ValueError, match="starts"):
+            category(starts=bad)
+    with pytest.raises(ValueError, match="shape"):
+        counts.sum_rows(*parts, codes, weights, 0, 3, False, 0.0, table)
+    with pytest.raises(ValueError, match="shape"):
+        counts.sum_categories(rows, codes, weights, 0, 3, starts, table)
+    order, scratch = np.arange(3), np.zeros(3)
+    counts.merge_rows(*parts, codes + 2, order, weights, False, 0.0, scratch, table, np.zeros(1, np.uint8))
+    assert not table.any()  # a code of no class is passed over
+    counts.sum_categories(rows + 3, codes, weights, 0, 2, starts, table)
+    assert not table.any()
+
+
 @pytest.mark.parametrize("name", ["MultinomialNB", "ComplementNB", "BernoulliNB"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 @pytest.mark.parametrize("container", [np.array, sp.csr_matrix])
@@ -740,6 +786,21 @@ def test_rows_of_no_class_are_checked_too(name, value, container):
     X = container([[1.0, 2.0], [3.0, value], [1.0, 1.0]])
     their, our = pair(name)
     assert_alike(lambda m: m.partial_fit(X, np.array([0, 9, 1]), classes=[0, 1, 2]), their, our)
+    for model in (their, our):
+        model.partial_fit(np.ones((3, 2)), np.arange(3), classes=[0, 1, 2])
+    assert_alike(lambda m: m.partial_fit(X, np.array([0, 9, 1])), their, our)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("name", COUNTING)
+def test_indices_in_rows_of_no_class_are_checked_too(name, fitted):
+    model = getattr(ours, name)()
+    if fitted:
+        model.partial_fit(np.ones((3, 90)), np.arange(3), classes=[0, 1, 2])
+    X = sp.csr_matrix(np.eye(3, 90))
+    X.indices[1] = 90
+    with pytest.raises(ValueError, match="ind"):
+        model.partial_fit(X, np.array([0, 9, 1]), classes=None if fitted else [0, 1, 2])
 
 
 @pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32", "float64"), ("float32", "int8")])
@@ -750,7 +811,12 @@ def test_gaussian_state_keeps_its_dtype(dtypes):
         model.fit(X.astype(dtypes[0]), y).partial_fit(X.astype(dtypes[1]), y)
     for name in ("theta_", "var_", "class_count_", "class_prior_"):
         assert getattr(our, name).dtype == getattr(their, name).dtype
-    for dtype in ("int8", "uint8", "bool", "int32", "int64", "float32", "float64"):
+    for dtype in ("int8", "int16", "uint8", "bool", "int32", "int64", "float32", "float64"):
+        for method in METHODS:
+            answers = [getattr(model, method)(X.astype(dtype)) for model in (their, our)]
+            assert answers[0].dtype == answers[1].dtype
+    their.class_prior_ = our.class_prior_ = np.full(3, 1 / 3)
+    for dtype in ("int8", "float32"):
         assert our.predict_proba(X.astype(dtype)).dtype == their.predict_proba(X.astype(dtype)).dtype
 
 
@@ -762,10 +828,56 @@ def test_hooks_on_the_instance_rule(name):
     assert set(model.predict(X)) == {1}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_hooks_patched_onto_a_class_rule(name, monkeypatch):
+    X, y = samples(name)
+    model = getattr(ours, name)().fit(X, y)
+    model.predict(X)
+    for cls in (getattr(ours, name), getattr(theirs, name)):
+        with monkeypatch.context() as patch:
+            patch.setattr(cls, "_joint_log_likelihood", lambda _, X: np.tile([0.0, 2.0, 1.0], (len(X), 1)))
+            assert set(model.predict(X)) == {1}
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(ours, name), "predict_log_proba", lambda _, X: np.zeros((len(X), 3)))
+        assert (model.predict_proba(X) == 1).all()
+    assert len(set(model.predict(X))) > 1
+    with monkeypatch.context() as patch:
+        hook = "_partial_fit" if name == "GaussianNB" else "_count"
+        patch.setattr(getattr(ours, name), hook, lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model.fit(X, y)
+
+
+@pytest.mark.parametrize("source", ["from_sklearn", "assigned", "float32", "assigned by a user who keeps F order"])
+@pytest.mark.parametrize("name", ["MultinomialNB", "ComplementNB"])
+def test_what_is_written_into_the_table_counts(name, source):
+    X, y = samples(name)
+    their, our = pair(name)
+    their.fit(X, y), our.fit(X, y)
+    if source == "from_sklearn":
+        their.feature_log_prob_ = np.array(their.feature_log_prob_, order="C")
+        our = type(our).from_sklearn(copy.deepcopy(their))
+    else:
+        dtype, order = ("float32", "C") if source == "float32" else ("float64", "F" if "F" in source else "C")
+        for model in (their, our):
+            model.feature_log_prob_ = np.array(their.feature_log_prob_, dtype=dtype, order=order)
+    table = our.feature_log_prob_
+    assert table.dtype == their.feature_log_prob_.dtype
+    our.predict(X)
+    assert our.feature_log_prob_ is table
+    table[0] -= 3
+    their.feature_log_prob_[0] -= 3
+    assert_same_answers(their, our, sp.csr_matrix(X))
+
+
 def test_complement_warns_when_it_fits():
-    for parameters, X in (({"alpha": 1e-10}, [[1e7, 0], [0, 1e7]]), ({"norm": True}, [[1], [2]])):
-        their, our = pair("ComplementNB", **parameters)
-        assert_alike(lambda m, X=X: m.fit(X, [0, 1]), their, our)
+    for parameters, size in (({"alpha": 1e-10}, 1e7), ({"alpha": 1e-5}, 1e12), ({"alpha": 1.0}, 1e17)):
+        for container in (np.array, sp.csr_matrix):
+            X = container([[size, 0], [0, size]])
+            their, our = pair("ComplementNB", **parameters)
+            assert_alike(lambda m, X=X: m.fit(X, [0, 1]), their, our)
+            assert_alike(lambda m, X=X / size: m.partial_fit(X, [0, 1]), their, our)
+    assert_alike(lambda m: m.fit([[1], [2]], [0, 1]), *pair("ComplementNB", norm=True))
 
 
 def test_bernoulli_threshold_below_zero_is_refused_for_sparse():
@@ -775,7 +887,31 @@ def test_bernoulli_threshold_below_zero_is_refused_for_sparse():
         model.predict(X)
 
 
-def test_labels_of_foreign_byte_order():
-    y = np.array([3, 1, 3], dtype=">i8")
-    their, our = pair("MultinomialNB")
+@pytest.mark.parametrize("binarize", ["0.5", np.nan, np.inf, [1], 1 + 0j, -1.0, True, np.float32(0.5)])
+@pytest.mark.parametrize("container", [np.array, sp.csr_matrix])
+def test_bernoulli_thresholds_that_are_no_numbers(binarize, container):
+    X = container(np.eye(3))
+    their, our = pair("BernoulliNB")
+    for model in (their, our):
+        model.fit(X, [0, 1, 0]).set_params(binarize=binarize)
+    for method in METHODS:
+        assert_alike_answer(their, our, method, X)
+    with sklearn.config_context(skip_parameter_validation=True):
+        their, our = pair("BernoulliNB", binarize=binarize)
+        assert_alike(lambda m: m.fit(X, [0, 1, 0]), their, our)
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_sparse_long_double(name):
+    X, y = samples(name)
+    their, our = pair(name)
+    their.fit(X, y), our.fit(X, y)
+    assert_same_answers(their, our, sp.csr_matrix(X.astype(np.longdouble)))
+
+
+@pytest.mark.parametrize("labels", [[3, 1, 3], [3, 1, 30_000]])
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_of_foreign_byte_order(name, labels):
+    y = np.array(labels, dtype=">i8")
+    their, our = pair(name)
     assert our.fit(np.eye(3), y).classes_.dtype == their.fit(np.eye(3), y).classes_.dtype

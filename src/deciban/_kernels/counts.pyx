@@ -53,6 +53,11 @@ cdef enum Trouble:
 def group_rows(const int[::1] codes, Py_ssize_t[::1] starts, Py_ssize_t[::1] order):
     """List the rows of each class, in row order: class c has order[starts[c]:starts[c + 1]]. `starts` comes as 0."""
     cdef Py_ssize_t row, c, n_classes = starts.shape[0] - 1
+    if order.shape[0] < codes.shape[0]:
+        raise ValueError("there is no room for the order of all rows")
+    for row in range(codes.shape[0]):
+        if codes[row] >= n_classes:
+            raise ValueError("a code is of no class")
     with nogil:
         for row in range(codes.shape[0]):
             if codes[row] >= 0:
@@ -159,6 +164,11 @@ def sum_rows(
     `weights` may be empty, for ones. With `binary`, a value counts as 1 if it is above `threshold`, else as 0.
     """
     cdef int trouble
+    if (
+        data.shape[0] != indices.shape[0] or codes.shape[0] >= indptr.shape[0]
+        or 0 < weights.shape[0] < codes.shape[0] or class_start < 0 or class_stop > table.shape[1]
+    ):
+        raise ValueError("rows, codes, weights and table do not agree in shape")
     with nogil:
         trouble = _sum_rows(
             data, indices, indptr, codes, weights, class_start, class_stop, binary, threshold, table)
@@ -173,6 +183,8 @@ def check_rows(
     cdef Py_ssize_t row, j, begin, end, n_entries = indices.shape[0]
     cdef double value, nothing = 0.0
     cdef bint negative = False
+    if data.shape[0] != n_entries or n_rows >= indptr.shape[0]:
+        return _MALFORMED
     for row in range(n_rows):
         begin, end = indptr[row], indptr[row + 1]
         if begin < 0 or end < begin or end > n_entries:
@@ -205,13 +217,18 @@ def merge_rows(
     cdef int code
     cdef double value, weight = 1.0
     cdef bint weighted = weights.shape[0] > 0
+    if (
+        data.shape[0] != n_entries or codes.shape[0] >= indptr.shape[0] or n > codes.shape[0]
+        or 0 < weights.shape[0] < codes.shape[0]
+    ):
+        raise ValueError("rows, codes and weights do not agree in shape")
     with nogil:
         while first < n:
             code = codes[order[first]]
             last = first
             while last < n and codes[order[last]] == code:
                 last += 1
-            if code >= 0:
+            if 0 <= code < table.shape[1]:
                 for i in range(first, last):
                     row = order[i]
                     if weighted:
@@ -236,6 +253,8 @@ def merge_rows(
 def add(const double[:, ::1] increments, double[:, ::1] table, unsigned char[::1] done):
     """Do `table += increments` and set `done[0]` with no chance for an interrupt in between."""
     cdef Py_ssize_t i, k
+    if increments.shape[0] != table.shape[0] or increments.shape[1] != table.shape[1]:
+        raise ValueError("increments and table do not agree in shape")
     with nogil:
         for i in range(table.shape[0]):
             for k in range(table.shape[1]):
@@ -253,6 +272,11 @@ def sum_dense_rows(
     cdef double weight = 1.0, smallest = 0.0, value
     cdef bint weighted = weights.shape[0] > 0
     cdef bint negative = False
+    if (
+        codes.shape[0] != X.shape[0] or 0 < weights.shape[0] < codes.shape[0] or class_start < 0
+        or class_stop > sums.shape[0] or sums.shape[1] != X.shape[1]
+    ):
+        raise ValueError("samples, codes, weights and sums do not agree in shape")
     with nogil:
         for row in range(X.shape[0]):
             code = codes[row]
@@ -277,12 +301,21 @@ def sum_categories(
 ):
     """Count the categories of every feature for classes [class_start, class_stop), in row order.
 
-    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); X has been
-    checked to stay within its features' rows.
+    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); one outside of
+    its feature's rows is passed over.
     """
     cdef Py_ssize_t row, f
+    cdef index_t category
     cdef double weight = 1.0
     cdef bint weighted = weights.shape[0] > 0
+    if (
+        codes.shape[0] != X.shape[0] or 0 < weights.shape[0] < codes.shape[0] or class_start < 0
+        or class_stop > table.shape[1] or starts.shape[0] != X.shape[1] + 1
+    ):
+        raise ValueError("samples, codes, weights, starts and table do not agree in shape")
+    for f in range(starts.shape[0]):
+        if not 0 <= starts[f] <= table.shape[0]:
+            raise ValueError("starts lie outside of the table")
     with nogil:
         for row in range(X.shape[0]):
             if codes[row] < class_start or codes[row] >= class_stop:
@@ -290,7 +323,9 @@ def sum_categories(
             if weighted:
                 weight = weights[row]
             for f in range(X.shape[1]):
-                table[starts[f] + X[row, f], codes[row]] += weight
+                category = X[row, f]
+                if 0 <= category < starts[f + 1] - starts[f]:
+                    table[starts[f] + category, codes[row]] += weight
 
 
 cdef void _pairwise(

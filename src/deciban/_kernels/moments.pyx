@@ -98,6 +98,15 @@ def class_moments(
     cdef const double* x
     if scratch.shape[0] < 3 * n_classes + 1 or scratch.shape[1] != n or n == 0 or start >= stop:
         raise ValueError("scratch of the wrong shape, or nothing to do")
+    if (
+        start < 0 or stop > X.shape[0] or codes.shape[0] < stop or 0 < weights.shape[0] < stop
+        or weight_out.shape[0] != n_classes or weight_out.shape[1] != 1 or mean_out.shape[1] != n
+        or squares_out.shape[0] != n_classes or squares_out.shape[1] != n
+    ):
+        raise ValueError("samples, codes, weights and moments do not agree in shape")
+    for row in range(start, stop):
+        if not 0 <= codes[row] < n_classes:
+            raise ValueError("a code is of no class")
     with nogil:
         first = start
         while first < stop:

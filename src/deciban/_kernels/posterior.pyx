@@ -149,6 +149,17 @@ cdef int _sparse_rows(
     return trouble
 
 
+cdef void _check_shapes(
+    Py_ssize_t n_classes, const double[::1] offset, int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out,
+    Py_ssize_t[::1] largest_out,
+) except *:
+    if (
+        offset.shape[0] != n_classes or out.shape[1] != n_classes or start < 0
+        or out.shape[0] < (1 if answer == _LARGEST else stop) or (answer == _LARGEST and largest_out.shape[0] < stop)
+    ):
+        raise ValueError("table, offset and output do not agree in shape")
+
+
 def sparse_rows(
     const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr,
     const double[:, ::1] table, const double[::1] offset, bint binary, double threshold,
@@ -163,6 +174,7 @@ def sparse_rows(
     cdef Py_ssize_t n_entries = indices.shape[0]
     cdef int trouble
     cdef Py_ssize_t stride = 0 if answer == _LARGEST else n_classes
+    _check_shapes(n_classes, offset, answer, start, stop, out, largest_out)
     if data.shape[0] != n_entries or stop >= indptr.shape[0] or stop <= start or n_classes == 0:
         return _MALFORMED
     with nogil:
@@ -178,6 +190,8 @@ def finish_rows(double[:, ::1] values, int answer, Py_ssize_t start, Py_ssize_t 
     """Turn rows [start, stop) of joint log likelihoods into (log) posteriors in place; return the kinds of trouble."""
     cdef Py_ssize_t row
     cdef int trouble = 0
+    if start < 0 or stop > values.shape[0] or values.shape[1] == 0:
+        raise ValueError("there are no such rows")
     with nogil:
         for row in range(start, stop):
             trouble |= _finish(&values[row, 0], values.shape[1], answer, NULL)
@@ -203,6 +217,12 @@ def category_rows(
     cdef double[CHUNK] x
     cdef table_row[CHUNK] rows
     cdef double* values
+    _check_shapes(n_classes, offset, answer, start, stop, out, largest_out)
+    if starts.shape[0] != n_features + 1 or stop > X.shape[0]:
+        raise ValueError("samples and starts do not agree in shape")
+    for f in range(n_features + 1):
+        if not 0 <= starts[f] <= table.shape[0]:
+            raise ValueError("starts lie outside of the table")
     for size in range(CHUNK):
         x[size] = 1.0
     with nogil:
@@ -245,11 +265,21 @@ def gaussian_rows(
     cdef Py_ssize_t block, part, first, n, i, k, f, from_f, n_chunk
     cdef Py_ssize_t n_features = X.shape[1], n_classes = mean.shape[0]
     cdef int trouble = 0
-    cdef double* distance = &scratch[0]
-    cdef double* tile = distance + VECTOR_ROWS * n_classes
+    cdef double* distance
+    cdef double* tile
     cdef int64_t[VECTOR_ROWS] winners
-    cdef double* rows = tile + VECTOR_ROWS * min(n_features, FEATURES)
+    cdef double* rows
     cdef double* values
+    _check_shapes(n_classes, offset, answer, start, stop, out, largest_out)
+    if (
+        stop > X.shape[0] or mean.shape[1] != n_features or precision.shape[0] != n_classes
+        or precision.shape[1] != n_features
+        or scratch.shape[0] < VECTOR_ROWS * (2 * min(n_features, FEATURES) + n_classes)
+    ):
+        raise ValueError("samples, means, precisions and scratch do not agree in shape")
+    distance = &scratch[0]
+    tile = distance + VECTOR_ROWS * n_classes
+    rows = tile + VECTOR_ROWS * min(n_features, FEATURES)
     with nogil:
         for block in range((stop - start + VECTOR_ROWS - 1) // VECTOR_ROWS):
             first = start + block * VECTOR_ROWS

@@ -16,9 +16,8 @@ from deciban._parallel import effective_n_threads, run_blocks
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
-from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
+from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior, stand_for
 
-_FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
 _NO_WEIGHTS = np.empty(0)
 
 
@@ -37,7 +36,8 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
     -----
     Native: counting, weights, partial_fit, all predictions. Left to scikit-learn: ``alpha`` of 0, negative weights,
     categories that training did not see (an IndexError), labels of mixed types, and subclasses that replace its private
-    methods.
+    methods. What predictions need of ``feature_log_prob_`` is made of it once: assign to the attribute, rather than
+    write into its arrays, to predict with other tables.
 
     References
     ----------
@@ -57,6 +57,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
     classes_: Any
     class_count_: Any
     n_features_in_: int
+    _fit_methods: dict[str, Any]
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -77,7 +78,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(self, CategoricalNB, _FIT_HOOKS):
+            if counting.overrides(self, self._fit_methods):
                 fall_back(self, "fit", REPLACED)
                 return super().fit(X, y, sample_weight=sample_weight)
             rows, labels = self._check_X_y(X, y)
@@ -118,7 +119,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
                 if codes is not None:
                     weights = _checked_weights(sample_weight, rows)
                     table, starts = self._count_categories(rows, codes, weights)
-                    past = np.zeros(len(self.classes_)) if first_call else self.class_count_
+                    past: Any = 0.0 if first_call else counting.checked_class_count(self)
                     self.class_count_ = past + counting.class_counts(codes, len(self.classes_), weights)
                     if not first_call:
                         table, starts = self._with_past(table, starts)
@@ -135,7 +136,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             return super().partial_fit(X, y, classes, sample_weight=sample_weight)
 
     def _no_kernel(self, classes: Any) -> str | None:
-        if counting.overrides(self, CategoricalNB, _FIT_HOOKS):
+        if counting.overrides(self, self._fit_methods):
             return REPLACED
         if classes is not None and len(classes) != len(np.unique(classes)):
             if "classes_" in self.__dict__:
@@ -148,11 +149,14 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
     def _count_categories(self, rows: Array, codes: Array, weights: Array) -> tuple[Array, Array]:
         """Return the counts, a row for each category of every feature, and the row where each feature starts."""
         self.n_categories_ = self._validate_n_categories(rows, self.min_categories)
-        starts = np.concatenate([[0], np.cumsum(self.n_categories_)]).astype(np.intp)
         rows = rows.astype(np.int64, copy=False)
-        if rows.min(initial=0) < 0 or (rows.max(axis=0, initial=0) >= self.n_categories_).any() or starts[-1] < 0:
+        if rows.min(initial=0) < 0 or (rows.max(axis=0, initial=0) >= self.n_categories_).any():
             raise ValueError(f"categories must be numbered from 0 and be counted, got one of {rows.max()}")
         n_classes = len(self.classes_)
+        n_counts = sum(self.n_categories_.tolist()) * n_classes  # Python's numbers do not wrap
+        if n_counts > np.iinfo(np.intp).max // 8:
+            raise ValueError(f"{n_counts} counts are too many, with a category of {rows.max()}")
+        starts = np.concatenate([[0], np.cumsum(self.n_categories_)]).astype(np.intp)
         table = np.zeros((starts[-1], n_classes))
         n_threads = effective_n_threads() if rows.size > 1 << 15 else 1
         bounds = counting.balanced(codes, None, n_classes, n_threads)
@@ -206,7 +210,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         self._update_class_log_prior(class_prior=self.class_prior)
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._hooked(CategoricalNB, answer, method):
+        if self._hooked(answer, method):
             return None
         check_is_fitted(self)
         rows = self._check_X(X).astype(np.int64, copy=False)
@@ -250,6 +254,10 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
         super().__setstate__(state)
         if "feature_log_prob_" in state:
             self.feature_log_prob_ = state["feature_log_prob_"]
+
+
+CategoricalNB._fit_methods = counting.methods(CategoricalNB, *counting.FIT_METHODS)
+stand_for(CategoricalNB)
 
 
 def _checked_weights(sample_weight: Any, rows: Array) -> Array:

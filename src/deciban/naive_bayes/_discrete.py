@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -13,10 +14,10 @@ from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
-from deciban.naive_bayes._posterior import LinearPosterior
+from deciban.naive_bayes._posterior import LinearPosterior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
-_FIT_HOOKS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
+_SWALLOWED = 2.0**-46  # with room for 128 batches
 
 
 class _CountingNB(LinearPosterior, Twin):
@@ -32,6 +33,7 @@ class _CountingNB(LinearPosterior, Twin):
     _check_X_y: Any  # noqa: N815
 
     _non_negative = True
+    _fit_methods: dict[str, Any]
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -52,10 +54,10 @@ class _CountingNB(LinearPosterior, Twin):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(self, self._home, _FIT_HOOKS):
+            if counting.overrides(self, self._fit_methods):
                 return self._parent_fit(REPLACED, X, y, sample_weight)
             rows, labels = self._rows(X, y, reset=True)
-            if not _countable(rows):
+            if not self._countable(rows):
                 return self._parent_fit(f"there is no kernel for dtype {rows.dtype}", X, y, sample_weight)
             self.classes_, codes = counting.encode(labels)
             weights = self._weights(sample_weight, rows)
@@ -64,7 +66,7 @@ class _CountingNB(LinearPosterior, Twin):
                 return self._parent_fit("there are negative or infinite samples", X, y, sample_weight)
             self.class_count_ = counting.class_counts(codes, len(self.classes_), weights)
             alpha = self._check_alpha()
-            if trouble or self._can_warn(alpha, weights):
+            if trouble or self._can_warn(alpha, weights, rows, None):
                 self._set_now(table, alpha)
             else:
                 self._set_lazily(table, alpha)
@@ -100,7 +102,7 @@ class _CountingNB(LinearPosterior, Twin):
         """
         done = np.zeros(1, np.uint8)
         with unchanged_on_error(self, done):
-            if counting.overrides(self, self._home, _FIT_HOOKS):
+            if counting.overrides(self, self._fit_methods):
                 return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
             state = self.__dict__
             first_call = "classes_" not in state
@@ -120,7 +122,7 @@ class _CountingNB(LinearPosterior, Twin):
             table: Any = None if first_call else self._table()
             trouble = 0
             increments: Any = None
-            if codes is not None and _countable(rows):
+            if codes is not None and self._countable(rows):
                 if table is None or isinstance(rows, np.ndarray) or 8 * len(rows.data) > table.size:
                     increments, trouble = self._count_rows(rows, codes, weights)
                 else:
@@ -128,17 +130,20 @@ class _CountingNB(LinearPosterior, Twin):
                     trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
                     if trouble & counts.MALFORMED:
                         raise counting.malformed(rows)
-            if codes is None or not _countable(rows) or trouble & counts.NONFINITE or (trouble and self._non_negative):
+            refused = trouble & counts.NONFINITE or (trouble and self._non_negative)
+            if codes is None or not self._countable(rows) or refused:
                 if first_call:
                     del self.classes_
                 reason = "labels, samples or their dtype are unusual"
                 return self._parent_partial_fit(reason, X, y, classes, sample_weight)
 
-            self.class_count_ = self.class_count_ + counting.class_counts(codes, len(self.classes_), weights)
+            past = counting.checked_class_count(self)
+            self.class_count_ = past + counting.class_counts(codes, len(self.classes_), weights)
             alpha = self._check_alpha()
             # counts that somebody else made may be negative; ours are not, or their logarithms were made at once
             unknown = table is not None and not isinstance(state["feature_count_"], Counts)
-            if trouble or self._can_warn(alpha, weights) or (unknown and table.min() < 0):
+            unsafe = self._can_warn(alpha, weights, rows, table if unknown else None)
+            if trouble or unsafe or (unknown and table.min() < 0):
                 if increments is None:
                     increments, _ = self._count_rows(rows, codes, weights)
                 self._set_now(increments if table is None else table + increments, alpha)
@@ -184,6 +189,10 @@ class _CountingNB(LinearPosterior, Twin):
     def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
         return self._check_X_y(X, y, reset=reset)
 
+    def _countable(self, rows: Any) -> bool:
+        """Return whether every value of the samples' dtype is one of float64's, so that the kernels can add them up."""
+        return rows.dtype.kind in "iub" or rows.dtype in (np.float64, np.float32, np.float16)
+
     def _weights(self, sample_weight: Any, rows: Any) -> Array:
         if sample_weight is None:
             return _NO_WEIGHTS
@@ -225,8 +234,11 @@ class _CountingNB(LinearPosterior, Twin):
         table = np.ascontiguousarray(count.T, dtype=np.float64)
         return table if table.flags.writeable else table.copy()
 
-    def _can_warn(self, alpha: Any, weights: Array) -> bool:
-        """Return whether a logarithm may be of zero or less, which scikit-learn warns of when it fits."""
+    def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:  # noqa: ARG002
+        """Return whether a logarithm may be of zero or less, which scikit-learn warns of when it fits.
+
+        ``past`` is the table of counts before these rows, if it is not known to be small and not negative.
+        """
         return bool(np.min(alpha) <= 0 or (len(weights) and weights.min() < 0))
 
     def _set_now(self, table: Array, alpha: Any) -> None:
@@ -249,11 +261,6 @@ class _CountingNB(LinearPosterior, Twin):
         super().__setstate__(state)
         if "feature_log_prob_" in state:
             self.feature_log_prob_ = state["feature_log_prob_"]
-
-
-def _countable(rows: Any) -> bool:
-    """Return whether every value of the samples' dtype is one of float64's, so that the kernels can add them up."""
-    return rows.dtype.kind in "iub" or rows.dtype in (np.float64, np.float32, np.float16)
 
 
 class MultinomialNB(_CountingNB, parent.MultinomialNB):
@@ -323,10 +330,15 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
     feature_all_: Any = LazyAttribute()
     norm: bool
 
-    def _can_warn(self, alpha: Any, weights: Array) -> bool:
-        # a feature may have nothing in other classes but an alpha that counts swallow; a single one has a share of 1
-        tiny = np.min(alpha) < 1e-6
-        return bool(tiny or (self.norm and self.n_features_in_ == 1) or super()._can_warn(alpha, weights))
+    def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:
+        if self.norm and self.n_features_in_ == 1:  # which has a share of 1, and a logarithm of 0 to divide by
+            return True
+        # a feature may have nothing in other classes but an alpha, which its counts swallow from 2^53 times that on
+        values = rows if isinstance(rows, np.ndarray) else rows.data
+        total = float(values.max(initial=0)) * len(values) * float(weights.max(initial=1))
+        if past is not None:
+            total += float(past.max(initial=0)) * past.shape[1]
+        return np.min(alpha) < max(1e-6, total * _SWALLOWED) or super()._can_warn(alpha, weights, rows, past)
 
     def _set_now(self, table: Array, alpha: Any) -> None:
         self.feature_all_ = table.T.sum(axis=0)
@@ -372,7 +384,7 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     """
 
     _non_negative = False
-    binarize: float | None
+    binarize: Any
     class_count_: Array
 
     def _check_both(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
@@ -381,16 +393,22 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     def _check_features(self, X: Any) -> Any:
         return super(parent.BernoulliNB, self)._check_X(X)
 
+    def _countable(self, rows: Any) -> bool:
+        # a parameter set after construction, or with validation off, may be anything
+        return super()._countable(rows) and (self.binarize is None or self._threshold(rows.dtype)[1] >= 0)
+
     def _threshold(self, dtype: np.dtype[Any]) -> tuple[bool, float]:
         if self.binarize is None:
             return False, 0.0
+        if not isinstance(self.binarize, Real) or not np.isfinite(float(self.binarize)):
+            return True, np.nan
         # NumPy compares float32 samples with a Python number in float32
         narrow = dtype.kind == "f" and not isinstance(self.binarize, np.generic)
         return True, float(dtype.type(self.binarize)) if narrow else float(self.binarize)
 
-    def _can_warn(self, alpha: Any, weights: Array) -> bool:
+    def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:
         # without binarize a feature can count for more than its sample; an array of alpha fits no class count
-        return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights)
+        return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights, rows, past)
 
     def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
         class_count = self.class_count_
@@ -404,4 +422,6 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
         return None if table is None else (table, prior + absent)
 
 
-MultinomialNB._home, ComplementNB._home, BernoulliNB._home = MultinomialNB, ComplementNB, BernoulliNB
+for _model in (MultinomialNB, ComplementNB, BernoulliNB):
+    _model._fit_methods = counting.methods(_model, *counting.FIT_METHODS)
+    stand_for(_model)

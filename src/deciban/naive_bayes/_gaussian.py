@@ -17,7 +17,7 @@ from deciban._parallel import cut, run_blocks
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import DATA_DTYPES, REPLACED, Array
-from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior
+from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior, stand_for
 
 _class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
 _gaussian_rows = counting.specialise(posterior.gaussian_rows, DATA_DTYPES)
@@ -64,6 +64,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
     class_count_: Any
     class_prior_: Any
     n_features_in_: int
+    _fit_methods: dict[str, Any]
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -135,7 +136,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             return self
 
     def _no_kernel(self) -> str | None:
-        if counting.overrides(self, GaussianNB, ("_partial_fit", "_update_mean_variance")):
+        if counting.overrides(self, self._fit_methods):
             return REPLACED
         return "array-API dispatch is on" if sklearn.get_config()["array_api_dispatch"] else None
 
@@ -213,7 +214,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         return found[0], found[1], found[2]
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._hooked(GaussianNB, answer, method):
+        if self._hooked(answer, method):
             return None
         if sklearn.get_config()["array_api_dispatch"]:
             fall_back(self, method, "array-API dispatch is on")
@@ -246,7 +247,12 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             return None
         if answer == posterior.LARGEST:
             return found
-        return found.astype(np.result_type(X.dtype, self.theta_.dtype), copy=False)
+        state = self.theta_.dtype, self.var_.dtype, np.asarray(self.class_prior_).dtype
+        return found.astype(np.result_type(X.dtype, *state), copy=False)
+
+
+GaussianNB._fit_methods = counting.methods(GaussianNB, "_partial_fit", "_update_mean_variance")
+stand_for(GaussianNB)
 
 
 def _is_plain(X: Any) -> bool:

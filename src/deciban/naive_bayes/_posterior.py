@@ -20,6 +20,7 @@ from deciban.naive_bayes._counts import (
     Table,
     entries,
     malformed,
+    methods,
     overrides,
     specialise,
 )
@@ -73,6 +74,8 @@ class Predictions:
     """Mixin: the four public predictions, all by ``_answer``."""
 
     classes_: Array
+    _answer_methods: dict[str, Any]  # what scikit-learn's answers are made of, as the kernels stand for it
+    _proba_methods: dict[str, Any]
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return joint log probability estimates, ``log P(x, y)``.
@@ -142,27 +145,29 @@ class Predictions:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
         raise NotImplementedError
 
-    def _hooked(self, home: type, answer: int, method: str) -> bool:
-        """Return whether the class replaces what scikit-learn's method is made of, and say so."""
-        hooks = ("_joint_log_likelihood", "_check_X")
-        if overrides(self, home, hooks) or (
-            # scikit-learn makes probabilities of what this method answers
-            answer == posterior.POSTERIOR and overrides(self, home, ("predict_log_proba",))
-        ):
+    def _hooked(self, answer: int, method: str) -> bool:
+        """Return whether something replaces what scikit-learn's method is made of, and say so."""
+        if overrides(self, self._proba_methods if answer == posterior.POSTERIOR else self._answer_methods):
             fall_back(self, method, REPLACED)
             return True
         return False
 
 
+def stand_for(cls: type[Predictions]) -> None:
+    """Note the methods of a finished class that its kernels replace."""
+    cls._answer_methods = methods(cls, "_joint_log_likelihood", "_check_X")
+    # scikit-learn makes probabilities of what predict_log_proba answers
+    cls._proba_methods = methods(cls, "_joint_log_likelihood", "_check_X", "predict_log_proba")
+
+
 class LinearPosterior(Predictions):
     """Mixin: joint log likelihood = X times a table of shape (n_features, n_classes), plus an offset for each class."""
 
-    _home: type  # the class whose methods the kernels stand for
     class_log_prior_: Array
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
-        if self._hooked(self._home, answer, method):
+        if self._hooked(answer, method):
             return None
         state = self.__dict__
         if (
@@ -193,7 +198,7 @@ class LinearPosterior(Predictions):
             return self._dense(X, table, offset, answer, method)
 
         binary, threshold = self._threshold(X.dtype)
-        if (binary and threshold < 0) or (X.dtype not in DATA_DTYPES and X.dtype.kind not in "iub"):
+        if (binary and not threshold >= 0) or (X.dtype not in DATA_DTYPES and X.dtype.kind not in "iub"):
             fall_back(self, method, f"there is no kernel for sparse {X.dtype}, or to binarize it at {threshold}")
             return None
         data, indices, indptr = entries(X)
@@ -219,6 +224,9 @@ class LinearPosterior(Predictions):
             fall_back(self, method, f"there is no kernel for dtype {X.dtype}")
             return None
         binary, threshold = self._threshold(X.dtype)
+        if binary and not np.isfinite(threshold):
+            fall_back(self, method, f"samples cannot be binarized at {threshold}")
+            return None
         if binary:
             X = (threshold < X).astype(np.float64)
         with np.errstate(all="ignore"):
@@ -248,10 +256,16 @@ class LinearPosterior(Predictions):
         holder = self.__dict__.get("feature_log_prob_")
         if not isinstance(holder, Table):
             holder = Table(lambda: self.feature_log_prob_)  # type: ignore[attr-defined]
-        if holder.scores is None:
-            holder.scores = self._make_scores(self._checked_table(holder.get()))
+        scores = holder.scores
+        if scores is None:
+            log_prob = holder.get()
+            table = self._checked_table(log_prob)
+            scores = self._make_scores(table)
+            # a copy would not show what is written into the attribute later
+            if scores is not table or np.shares_memory(table, log_prob) or not log_prob.flags.writeable:
+                holder.scores = scores
         prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
-        return self._with_prior(holder.scores, prior)
+        return self._with_prior(scores, prior)
 
     def _checked_table(self, feature_log_prob: Any) -> Array:
         expected = (len(self.classes_), self.n_features_in_)  # type: ignore[attr-defined]
@@ -268,7 +282,7 @@ class LinearPosterior(Predictions):
         return self._check_X(X)  # type: ignore[attr-defined]
 
     def _threshold(self, dtype: np.dtype[Any]) -> tuple[bool, float]:  # noqa: ARG002
-        """Return whether values count as 0 or 1, and above what they count as 1."""
+        """Return whether values count as 0 or 1, and above what they count as 1 (NaN: only scikit-learn can say)."""
         return False, 0.0
 
     def _make_scores(self, table: Array) -> Any:
