@@ -83,7 +83,7 @@ class Twin:
         Returns
         -------
         twin : object
-            With the same parameters and fitted attributes; arrays are shared, not copied.
+            With the same parameters and fitted attributes; arrays are shared where their layout allows it.
 
         Raises
         ------
