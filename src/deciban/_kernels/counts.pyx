@@ -18,6 +18,8 @@ pointer or an index out of range; nothing is read or written there), NONFINITE, 
 
 from libc.string cimport memset
 
+from deciban._kernels.prefetch cimport PREFETCH
+
 ctypedef fused data_t:
     double
     float
@@ -27,16 +29,6 @@ ctypedef fused data_t:
 ctypedef fused index_t:
     int
     long long
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define PREFETCH(address) __builtin_prefetch(address)
-    #else
-    #define PREFETCH(address) ((void)(address))
-    #endif
-    """
-    void PREFETCH(const void* address) noexcept nogil
 
 cdef enum:
     LINE = 8  # entries

@@ -20,6 +20,8 @@ from libc.float cimport DBL_MAX
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from deciban._kernels.prefetch cimport PREFETCH
+
 ctypedef const double* table_row
 
 ctypedef fused data_t:
@@ -47,16 +49,6 @@ cdef extern from "vector.h":
     enum:
         VECTOR_ROWS
     const vector_ops* vector_ops_select() noexcept nogil
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define PREFETCH(address) __builtin_prefetch(address)
-    #else
-    #define PREFETCH(address) ((void)(address))
-    #endif
-    """
-    void PREFETCH(const void* address) noexcept nogil
 
 cdef const vector_ops* ops = vector_ops_select()
 

@@ -10,6 +10,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from deciban._kernels.prefetch cimport PREFETCH
+
 import os
 
 import numpy as np
@@ -76,7 +78,7 @@ cdef class Terms:
                 for j in range(i, end):
                     n = terms_length(&other.c, j)
                     keys[j - i] = term_key(other.c.bytes + other.c.ends[j] - n, n, self.c.seed)
-                    prefetch(&self.c.slots[keys[j - i].hash & self.c.mask])
+                    PREFETCH(&self.c.slots[keys[j - i].hash & self.c.mask])
                 for j in range(i, end):
                     n = terms_length(&other.c, j)
                     number_out[j] = terms_add(&self.c, keys[j - i], other.c.bytes + other.c.ends[j] - n, n)
@@ -150,10 +152,3 @@ cdef class TermSort:
             status = terms_sort_buckets(&self.terms.c, self.items, &self.bucket_ends[0], first, last, &order_out[0])
         if status:
             raise MemoryError("no memory to sort terms")
-
-
-cdef extern from *:
-    """
-    #define prefetch(p) __builtin_prefetch(p)
-    """
-    void prefetch(const void* p) noexcept nogil
