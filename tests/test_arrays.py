@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from deciban._arrays import csr_parts, make_csr
+from deciban._arrays import aligned_empty, csr_parts, make_csr
 from deciban._kernels import csr
 
 
@@ -114,3 +114,12 @@ def test_all_finite(dtype, n):
             y[i] = bad
             assert not csr.all_finite(y, 0, n)
             assert csr.all_finite(y, i + 1, n)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 20), (130_107, 20)])
+def test_aligned_arrays_start_on_a_cache_line(shape):
+    table = aligned_empty(shape)
+    assert table.ctypes.data % 64 == 0
+    assert table.shape == shape
+    assert table.flags.c_contiguous
+    assert table.flags.writeable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from deciban._kernels import csr
 
+_LINE = 64  # bytes of a cache line
 _INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
 
@@ -49,6 +51,17 @@ def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[A
     csr.check_indptr(indptr, n_rows, len(indices))
     csr.check_indices(indices, 0, int(indptr[-1]), n_cols)
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), indices, indptr
+
+
+def aligned_empty(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return an uninitialised C-contiguous array of float64 that starts on a cache line.
+
+    NumPy's own start anywhere: a run of 20 values out of a table then touches four lines where three would do.
+    """
+    n_values = math.prod(shape)
+    room = np.empty(n_values + _LINE // 8)
+    skip = -room.ctypes.data % _LINE // 8
+    return room[skip : skip + n_values].reshape(shape)
 
 
 def make_csr(

@@ -20,8 +20,6 @@ from libc.float cimport DBL_MAX
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from deciban._kernels.prefetch cimport PREFETCH
-
 ctypedef const double* table_row
 
 ctypedef fused data_t:
@@ -37,7 +35,8 @@ ctypedef fused index_t:
 cdef extern from "vector.h":
     ctypedef struct vector_ops:
         void (*accumulate)(
-            const double* x, const double* const* rows, Py_ssize_t n, Py_ssize_t n_columns, double* out) noexcept nogil
+            const double* x, const double* const* rows, const double* const* ahead, Py_ssize_t n, Py_ssize_t n_columns,
+            double* out) noexcept nogil
         void (*exp_shifted)(double* values, Py_ssize_t n, double shift) noexcept nogil
         int (*normalize)(double* values, Py_ssize_t n, int as_probability) noexcept nogil
         void (*interleave)(const double* x, Py_ssize_t stride, Py_ssize_t n_features, double* out) noexcept nogil
@@ -55,7 +54,6 @@ cdef const vector_ops* ops = vector_ops_select()
 cdef enum:
     CHUNK = 32
     AHEAD = 48
-    LINE = 8  # doubles
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
 
 JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST = range(4)
@@ -93,12 +91,11 @@ cdef int _sparse_rows(
     bint binary, double threshold, int answer, Py_ssize_t start, Py_ssize_t stop,
     double* out, Py_ssize_t out_stride, Py_ssize_t* largest_out,
 ) noexcept nogil:
-    cdef Py_ssize_t row, i, j, begin, end, k, n, size, line
-    cdef Py_ssize_t n_lines = min((n_classes + LINE - 1) // LINE, 4)
+    cdef Py_ssize_t row, i, j, begin, end, k, n, size, last_entry = n_entries - 1
     cdef unsigned long long feature
     cdef double[CHUNK] x
     cdef table_row[CHUNK] rows
-    cdef const double* ahead
+    cdef table_row[CHUNK] ahead
     cdef double value, nothing = 0.0
     cdef double* values
     cdef int trouble = 0
@@ -111,11 +108,6 @@ cdef int _sparse_rows(
         j = begin
         while j < end:
             n = min(end - j, CHUNK)
-            # the row of the table that some entry further on will use; its index has yet to be checked
-            for i in range(max(min(n, n_entries - AHEAD - j), 0)):
-                ahead = table + <Py_ssize_t> indices[j + AHEAD + i] * n_classes
-                for line in range(n_lines):
-                    PREFETCH(ahead + LINE * line)
             size = 0
             for i in range(n):
                 feature = <unsigned long long> <long long> indices[j + i]
@@ -125,6 +117,8 @@ cdef int _sparse_rows(
                 if data_t is double or data_t is float:
                     nothing += value - value  # NaN once something is not finite
                 x[size] = value
+                # the row that some entry further on will use; its index has yet to be checked
+                ahead[size] = table + <Py_ssize_t> indices[min(j + i + AHEAD, last_entry)] * n_classes
                 rows[size] = table + <Py_ssize_t> feature * n_classes
                 if binary:
                     x[size] = 1.0
@@ -132,7 +126,7 @@ cdef int _sparse_rows(
                 else:
                     size += 1
             j += n
-            ops.accumulate(x, rows, size, n_classes, values)
+            ops.accumulate(x, rows, ahead, size, n_classes, values)
         for k in range(n_classes):
             values[k] += offset[k]
         trouble |= _finish(values, n_classes, answer, largest_out + row if answer == _LARGEST else NULL)
@@ -233,7 +227,7 @@ def category_rows(
                     f += 1
                 if trouble & _MALFORMED:
                     break
-                ops.accumulate(x, rows, size, n_classes, values)
+                ops.accumulate(x, rows, rows, size, n_classes, values)
             if trouble & _MALFORMED:
                 break
             for k in range(n_classes):

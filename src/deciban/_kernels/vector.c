@@ -18,29 +18,26 @@
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double)), aligned(sizeof(double)), may_alias));
 
-/* Columns of accumulate: with several sums at once, one's addition does not wait for another's. */
-#define ACCUMULATE_1(type, k)                                      \
-    do {                                                           \
-        type sum = *(const type *)(out + (k));                     \
-        for (ptrdiff_t i = 0; i < n; i++) {                        \
-            sum += x[i] * *(const type *)(rows[i] + (k));          \
-        }                                                          \
-        *(type *)(out + (k)) = sum;                                \
+/* WIDTH more columns: with several sums at once, one's addition does not wait for another's. A line of the row further on
+ * is asked for with each use of a line, not many at once, of which a core can wait for 10 to 16. */
+#define COLUMNS(...)                                                       \
+    do {                                                                   \
+        for (ptrdiff_t i = 0; i < n; i++) {                                \
+            const double *row = rows[i] + k, *next = ahead[i] + k;         \
+            __VA_ARGS__                                                    \
+        }                                                                  \
     } while (0)
+#define ADD(type, sum, at)                                                 \
+    __builtin_prefetch(next + (at));                                       \
+    sum += x[i] * *(const type *)(row + (at));
 
-static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns,
-                                  double *out) {
+static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
+                                  ptrdiff_t n_columns, double *out) {
     ptrdiff_t k = 0;
     for (; k + 4 * LANES <= n_columns; k += 4 * LANES) {
         lanes *to = (lanes *)(out + k);
         lanes a = to[0], b = to[1], c = to[2], d = to[3];
-        for (ptrdiff_t i = 0; i < n; i++) {
-            const lanes *row = (const lanes *)(rows[i] + k);
-            a += x[i] * row[0];
-            b += x[i] * row[1];
-            c += x[i] * row[2];
-            d += x[i] * row[3];
-        }
+        COLUMNS(ADD(lanes, a, 0) ADD(lanes, b, LANES) ADD(lanes, c, 2 * LANES) ADD(lanes, d, 3 * LANES));
         to[0] = a, to[1] = b, to[2] = c, to[3] = d;
     }
     if (k + 2 * LANES + LANES / 2 <= n_columns) {
@@ -48,34 +45,34 @@ static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, pt
         half_lanes *rest = (half_lanes *)(to + 2);
         lanes a = to[0], b = to[1];
         half_lanes c = *rest;
-        for (ptrdiff_t i = 0; i < n; i++) {
-            const lanes *row = (const lanes *)(rows[i] + k);
-            a += x[i] * row[0];
-            b += x[i] * row[1];
-            c += x[i] * *(const half_lanes *)(row + 2);
-        }
+        COLUMNS(ADD(lanes, a, 0) ADD(lanes, b, LANES) ADD(half_lanes, c, 2 * LANES));
         to[0] = a, to[1] = b, *rest = c;
         k += 2 * LANES + LANES / 2;
     }
     for (; k + LANES <= n_columns; k += LANES) {
-        ACCUMULATE_1(lanes, k);
+        lanes a = *(lanes *)(out + k);
+        COLUMNS(ADD(lanes, a, 0));
+        *(lanes *)(out + k) = a;
     }
     if (k + LANES / 2 <= n_columns) {
-        ACCUMULATE_1(half_lanes, k);
+        half_lanes a = *(half_lanes *)(out + k);
+        COLUMNS(ADD(half_lanes, a, 0));
+        *(half_lanes *)(out + k) = a;
         k += LANES / 2;
     }
     return k;
 }
 #else
-static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns,
-                                  double *out) {
-    (void)x, (void)rows, (void)n, (void)n_columns, (void)out;
+static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
+                                  ptrdiff_t n_columns, double *out) {
+    (void)x, (void)rows, (void)ahead, (void)n, (void)n_columns, (void)out;
     return 0;
 }
 #endif
 
-static void accumulate(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, double *out) {
-    for (ptrdiff_t k = accumulate_lanes(x, rows, n, n_columns, out); k < n_columns; k++) {
+static void accumulate(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
+                       ptrdiff_t n_columns, double *out) {
+    for (ptrdiff_t k = accumulate_lanes(x, rows, ahead, n, n_columns, out); k < n_columns; k++) {
         double sum = out[k];
         for (ptrdiff_t i = 0; i < n; i++) {
             sum += x[i] * rows[i][k];

@@ -10,8 +10,10 @@
 #define VECTOR_ROWS 32
 
 typedef struct {
-    /* out[k] += sum over i of x[i] * rows[i][k], added in the order of i, for every k in [0, n_columns). */
-    void (*accumulate)(const double *x, const double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, double *out);
+    /* out[k] += sum over i of x[i] * rows[i][k], added in the order of i, for every k in [0, n_columns); asks for the
+     * memory of ahead[i], any addresses, on the way. */
+    void (*accumulate)(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
+                       ptrdiff_t n_columns, double *out);
     /* values[k] = exp(values[k] - shift); returns nothing special for inf or NaN: they follow IEEE. */
     void (*exp_shifted)(double *values, ptrdiff_t n, double shift);
     /* Joint log likelihoods in place -> log posteriors (or, as_probability, posteriors); 0 unless the maximum is finite. */

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import type_of_target
 
-from deciban._arrays import csr_parts
+from deciban._arrays import aligned_empty, csr_parts
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
 from deciban._parallel import cut, effective_n_threads, run_blocks
@@ -182,7 +182,7 @@ def count_sparse(
     if n_threads > 1 and len(data) > _MANY_A_CELL * n_cells:
         table = np.zeros((n_classes, n_features)).T
     else:
-        table = np.empty((n_features, n_classes))
+        table = aligned_empty((n_features, n_classes))
         strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
         run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
     kernel = sum_rows[data.dtype, indices.dtype]
@@ -321,7 +321,7 @@ def _cut_rows(values: Array, rows: slice) -> Array:
 
 def _logs_less(table: Array, alpha: Array, log_total: Array) -> Array:
     """Return log(table + alpha) - log_total, the logarithms of small whole counts looked up."""
-    out = np.empty_like(table)
+    out = aligned_empty(table.shape)
     with np.errstate(all="ignore"):
         # made by the same loop of NumPy's as those that are not looked up, for the same bits
         logs = np.log(np.arange(_LOGS) + alpha) if not alpha.ndim and table.size > _LOGS else np.empty(0)
@@ -358,7 +358,7 @@ def bernoulli_log_prob(table: Array, class_count: Array, alpha: Array) -> Array:
 
 def bernoulli_scores(log_prob: Array) -> tuple[Array | None, Array]:
     """Return log p - log(1 - p), and the sums of log(1 - p); no table if one of those is not finite."""
-    out = np.empty_like(log_prob)
+    out = aligned_empty(log_prob.shape)
 
     def log_absent(rows: slice) -> None:
         block = np.exp(log_prob[rows], out=out[rows])
@@ -379,7 +379,7 @@ def feature_totals(table: Array) -> Array:
 
 def complement_weights(table: Array, feature_all: Array, alpha: Array, norm: bool) -> Array:
     """Return minus log of the smoothed share of each feature in all other classes; with ``norm``, scaled to sum 1."""
-    out = np.empty_like(table)
+    out = aligned_empty(table.shape)
     smoothed = feature_all + alpha
     each_block(out, lambda rows: np.subtract(smoothed[rows, np.newaxis], table[rows], out=out[rows]))
     total = column_totals(out)
