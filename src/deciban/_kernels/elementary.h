@@ -1,0 +1,157 @@
+/* Exponential and logarithm that a compiler can turn into vector code: no branch, no table, no call.
+ *
+ * Included once for each real type: REAL is double or float (REAL_IS_FLOAT). Both functions are right at 0, at infinities,
+ * NaN and denormal numbers, and within 2 ulp elsewhere.
+ *
+ *   exp(x) = 2^n exp(r), |r| <= ln(2)/2, the Taylor series of exp(r); ln(2) in two parts (Cody and Waite, Software
+ *     Manual for the Elementary Functions, 1980). 2^n goes on in two steps, so that denormal results are rounded once.
+ *   log(x / y) = k ln(2) + 2 atanh(s), s = (a - b) / (a + b), where a and b are x and y with their exponents taken off
+ *     until a / b lies within [1/sqrt(2), sqrt(2)], so that the quotient neither overflows nor cancels: for x near y,
+ *     k is 0 and a - b is exact. 2 atanh(s) is 2 s + s^3 P(s^2), P interpolated at Chebyshev nodes.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef REAL_IS_FLOAT
+typedef float real;
+typedef uint32_t bits;
+typedef int32_t signed_bits;
+#define MANTISSA 23
+#define BIAS 127
+#define LARGEST FLT_MAX
+#define SMALLEST_NORMAL FLT_MIN
+#define SCALE_UP 0x1p25f
+#define SCALE_UP_EXPONENT 25
+#define ROUNDING 0x1.8p23f /* adding it leaves the nearest integer in the low bits */
+#define TWO_TO_MANTISSA 0x1p23f
+#define EXP_OVERFLOWS 90.0f
+#define EXP_VANISHES (-105.0f)
+#define LOG2_E 0x1.715476p0f
+#define LN2_HIGH 0x1.62e4p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define ROOT_HALF 0x1.6a09e6p-1f
+#define ROOT_TWO 0x1.6a09e6p0f
+#else
+typedef double real;
+typedef uint64_t bits;
+typedef int64_t signed_bits;
+#define MANTISSA 52
+#define BIAS 1023
+#define LARGEST DBL_MAX
+#define SMALLEST_NORMAL DBL_MIN
+#define SCALE_UP 0x1p54
+#define SCALE_UP_EXPONENT 54
+#define ROUNDING 0x1.8p52
+#define TWO_TO_MANTISSA 0x1p52
+#define EXP_OVERFLOWS 710.0
+#define EXP_VANISHES (-746.0)
+#define LOG2_E 0x1.71547652b82fep0
+#define LN2_HIGH 0x1.62e42fefa38p-1
+#define LN2_LOW 0x1.ef35793c7673p-45
+#define ROOT_HALF 0x1.6a09e667f3bcdp-1
+#define ROOT_TWO 0x1.6a09e667f3bcdp0
+#endif
+
+static inline bits to_bits(real x) {
+    bits b;
+    memcpy(&b, &x, sizeof b);
+    return b;
+}
+
+static inline real from_bits(bits b) {
+    real x;
+    memcpy(&x, &b, sizeof x);
+    return x;
+}
+
+static inline real exp_point(real x) {
+    x = x > EXP_OVERFLOWS ? EXP_OVERFLOWS : x;
+    x = x < EXP_VANISHES ? EXP_VANISHES : x;
+    real shifted = x * LOG2_E + ROUNDING;
+    real n = shifted - ROUNDING;
+    real r = (x - n * LN2_HIGH) - n * LN2_LOW;
+#ifdef REAL_IS_FLOAT
+    real p = 1.0f / 5040.0f;
+#else
+    real p = 1.0 / 6227020800.0;
+    p = p * r + 1.0 / 479001600.0;
+    p = p * r + 1.0 / 39916800.0;
+    p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0;
+    p = p * r + 1.0 / 5040.0;
+#endif
+    p = p * r + (real)(1.0 / 720.0);
+    p = p * r + (real)(1.0 / 120.0);
+    p = p * r + (real)(1.0 / 24.0);
+    p = p * r + (real)(1.0 / 6.0);
+    p = p * r + (real)0.5;
+    p = 1 + (r + r * r * p);
+    bits exponent = to_bits(shifted) - to_bits(ROUNDING) + 2 * BIAS; /* n and twice the bias, positive */
+    bits half = exponent >> 1;
+    return p * from_bits(half << MANTISSA) * from_bits((exponent - half) << MANTISSA);
+}
+
+/* 2 atanh(s) / s - 2, for s^2 up to 0.0295. */
+static inline real atanh_rest(real s) {
+    real z = s * s;
+#ifdef REAL_IS_FLOAT
+    real p = 0.29580045f;
+    p = p * z + 0.39988777f;
+    p = p * z + 0.66666687f;
+#else
+    real p = 0x1.2b58f4c8d5f63p-3;
+    p = p * z + 0x1.39fe52a20dc69p-3;
+    p = p * z + 0x1.7462b5152e8a6p-3;
+    p = p * z + 0x1.c71c62e40b94ep-3;
+    p = p * z + 0x1.2492492df26cep-2;
+    p = p * z + 0x1.99999999952d8p-2;
+    p = p * z + 0x1.5555555555558p-1;
+#endif
+    return p * z;
+}
+
+/* A positive finite number as 2^exponent times the fraction, which lies in [1/sqrt(2), sqrt(2)). */
+static inline real fraction(real x, real *exponent) {
+    int small = x < SMALLEST_NORMAL;
+    bits b = to_bits(small ? x * SCALE_UP : x) + (((bits)BIAS << MANTISSA) - to_bits(ROOT_HALF));
+    /* an integer below 2^MANTISSA becomes a real number by way of the low bits of 2^MANTISSA */
+    real k = from_bits((b >> MANTISSA) | to_bits(TWO_TO_MANTISSA)) - (TWO_TO_MANTISSA + BIAS);
+    *exponent = small ? k - SCALE_UP_EXPONENT : k;
+    return from_bits((b & (((bits)1 << MANTISSA) - 1)) + to_bits(ROOT_HALF));
+}
+
+/* s and k of log(x / y) = k ln(2) + 2 atanh(s), for x and y positive and finite. */
+static inline real log_parts(real x, real y, real *k) {
+    real x_exponent, y_exponent;
+    real a = fraction(x, &x_exponent), b = fraction(y, &y_exponent);
+    int above = a > b * ROOT_TWO, below = b > a * ROOT_TWO;
+    a = above ? a * (real)0.5 : a;
+    a = below ? a * 2 : a;
+    real exponent = x_exponent - y_exponent;
+    exponent = above ? exponent + 1 : exponent;
+    *k = below ? exponent - 1 : exponent;
+    return (a - b) / (a + b);
+}
+
+static inline real log_whole(real s, real k) { return k * LN2_HIGH + (2 * s + (s * atanh_rest(s) + k * LN2_LOW)); }
+
+static inline real log_point(real x) {
+    real k;
+    real m = fraction(x, &k);
+    real f = m - 1;
+    real found = log_whole(f / (m + 1), k);
+    found = x > 0 ? found : x == 0 ? -INFINITY : NAN;
+    return x <= LARGEST ? found : x; /* infinity, NaN */
+}
+
+/* log(1 + x); what 1 + x rounds off, c, is added to the fraction of the sum. */
+static inline real log1p_point(real x) {
+    real u = 1 + x, c = x >= 1 ? 1 - (u - x) : x - (u - 1), k;
+    real m = fraction(u, &k);
+    real f = (m - 1) + c * (m / u);
+    real found = log_whole(f / (2 + f), k);
+    found = u > 0 ? found : u == 0 ? -INFINITY : NAN;
+    return x <= LARGEST ? found : x;
+}

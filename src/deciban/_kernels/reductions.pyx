@@ -1,0 +1,183 @@
+"""Log-sum-exp and softmax along the middle axis of an array of shape (outer, n, inner).
+
+    logsumexp(x) = m + log sum_i exp(x_i - m), m = max_i x_i;  softmax(x)_i = exp(x_i - m) / sum_j exp(x_j - m)
+
+The terms that equal m are counted, the others summed, and the logarithm is log1p(count - 1 + rest): it loses nothing
+where one term is far above all others. Three ways through memory: a row of neighbours (inner = 1, n of SHORT or more);
+short rows, TILE of which are turned to lie side by side; and columns (inner > 1), as many at a time as stay in L2.
+
+Cost: one read of x, and one write for softmax, while a row (or TILE rows, or a block of columns) stays in cache; an
+exponential an element, two for softmax of rows beyond cache.
+Edge cases: NaN gives NaN; a row of -inf has the log-sum -inf, and NaN for softmax; n = 0 is the caller's.
+Source: Blanchard, Higham, Higham, Accurately computing the log-sum-exp and softmax functions (IMA Journal of Numerical
+Analysis, 2021).
+"""
+
+from libc.math cimport INFINITY, isfinite, log1p
+from libc.stdlib cimport free, malloc
+
+from deciban._kernels.special cimport (
+    exp_sum, real_t, special_double_ops, special_double_select, special_float_ops, special_float_select,
+)
+
+cdef const special_float_ops* float_ops = special_float_select()
+cdef const special_double_ops* double_ops = special_double_select()
+
+cdef enum:
+    TILE = 64  # short rows at a time
+    SHORT = 32  # values
+    WIDEST = 512  # columns at a time
+    CACHED = 1 << 17  # values of a block of columns
+
+
+cdef inline double _finish(double largest, double count, double rest) noexcept nogil:
+    # an infinite or missing maximum decides by itself, unless there was NaN
+    return largest + log1p((count - 1.0) + rest) if isfinite(largest) else largest + rest
+
+
+cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
+    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> WIDEST, CACHED // max(n, <Py_ssize_t> 1))))
+
+
+def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
+    """Return the number of pieces that the work is made of: rows, or blocks of columns."""
+    cdef Py_ssize_t width
+    if inner == 1:
+        return outer
+    width = _width(n, inner)
+    return outer * ((inner + width - 1) // width)
+
+
+cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* tile) noexcept nogil:
+    """Lay TILE rows side by side, -inf where there are fewer."""
+    cdef Py_ssize_t row, i
+    for i in range(n):
+        for row in range(n_rows):
+            tile[i * TILE + row] = x[row * n + i]
+        for row in range(n_rows, TILE):
+            tile[i * TILE + row] = -INFINITY
+
+
+def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, Py_ssize_t stop):
+    """Write pieces [start, stop) of the log-sum-exp of X, (outer, n, inner), to out, (outer, inner)."""
+    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m, k
+    cdef real_t* scratch
+    cdef real_t* tile
+    cdef exp_sum found
+    if (
+        out.shape[0] != X.shape[0] or out.shape[1] != inner or n == 0 or start < 0
+        or stop > n_items(X.shape[0], n, inner)
+    ):
+        raise ValueError("input, output and pieces do not agree")
+    if stop <= start:
+        return
+    scratch = <real_t*> malloc((3 * WIDEST + SHORT * TILE) * sizeof(real_t))
+    if scratch == NULL:
+        raise MemoryError
+    tile = scratch + 3 * WIDEST
+    with nogil:
+        if inner == 1 and n >= SHORT:
+            for row in range(start, stop):
+                if real_t is double:
+                    found = double_ops.sum_exp(&X[row, 0, 0], n)
+                else:
+                    found = float_ops.sum_exp(&X[row, 0, 0], n)
+                out[row, 0] = <real_t> _finish(found.largest, found.count, found.rest)
+        elif inner == 1:
+            for piece in range((stop - start + TILE - 1) // TILE):
+                row = start + piece * TILE
+                m = min(<Py_ssize_t> TILE, stop - row)
+                _turn(&X[row, 0, 0], m, n, tile)
+                if real_t is double:
+                    double_ops.sum_exp_columns(tile, n, TILE, TILE, scratch)
+                else:
+                    float_ops.sum_exp_columns(tile, n, TILE, TILE, scratch)
+                for k in range(m):
+                    out[row + k, 0] = <real_t> _finish(scratch[k], scratch[TILE + k], scratch[2 * TILE + k])
+        else:
+            width = _width(n, inner)
+            per_row = (inner + width - 1) // width
+            for piece in range(start, stop):
+                row, column = piece // per_row, piece % per_row * width
+                m = min(width, inner - column)
+                if real_t is double:
+                    double_ops.sum_exp_columns(&X[row, 0, column], n, inner, m, scratch)
+                else:
+                    float_ops.sum_exp_columns(&X[row, 0, column], n, inner, m, scratch)
+                for k in range(m):
+                    out[row, column + k] = <real_t> _finish(scratch[k], scratch[m + k], scratch[2 * m + k])
+    free(scratch)
+
+
+def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
+    """Write pieces [start, stop) of the softmax of X, or its logarithm, to out of the same shape (or X itself)."""
+    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m, i, k
+    cdef real_t* scratch
+    cdef real_t* tile
+    cdef real_t* to
+    if (
+        out.shape[0] != X.shape[0] or out.shape[1] != n or out.shape[2] != inner or n == 0 or start < 0
+        or stop > n_items(X.shape[0], n, inner)
+    ):
+        raise ValueError("input, output and pieces do not agree")
+    if stop <= start:
+        return
+    scratch = <real_t*> malloc((3 * WIDEST + SHORT * TILE) * sizeof(real_t))
+    if scratch == NULL:
+        raise MemoryError
+    tile = scratch + 3 * WIDEST
+    with nogil:
+        if inner == 1 and n >= SHORT:
+            for row in range(start, stop):
+                if real_t is double:
+                    double_ops.softmax(&X[row, 0, 0], n, log, &out[row, 0, 0])
+                else:
+                    float_ops.softmax(&X[row, 0, 0], n, log, &out[row, 0, 0])
+        elif inner == 1:
+            for piece in range((stop - start + TILE - 1) // TILE):
+                row = start + piece * TILE
+                m = min(<Py_ssize_t> TILE, stop - row)
+                _turn(&X[row, 0, 0], m, n, tile)
+                if real_t is double:
+                    double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE, scratch)
+                else:
+                    float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE, scratch)
+                to = &out[row, 0, 0]
+                for k in range(m):
+                    for i in range(n):
+                        to[k * n + i] = tile[i * TILE + k]
+        else:
+            width = _width(n, inner)
+            per_row = (inner + width - 1) // width
+            for piece in range(start, stop):
+                row, column = piece // per_row, piece % per_row * width
+                m = min(width, inner - column)
+                if real_t is double:
+                    double_ops.softmax_columns(
+                        &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner, scratch)
+                else:
+                    float_ops.softmax_columns(
+                        &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner, scratch)
+    free(scratch)
+
+
+def sum_exp(const real_t[::1] x):
+    """Return what part of a long row adds to its log-sum-exp: the largest value, how often it is there, the rest."""
+    cdef exp_sum found
+    with nogil:
+        if real_t is double:
+            found = double_ops.sum_exp(&x[0], x.shape[0])
+        else:
+            found = float_ops.sum_exp(&x[0], x.shape[0])
+    return found.largest, found.count, found.rest
+
+
+def shift(const real_t[::1] x, real_t largest, real_t factor, bint log, real_t[::1] out):
+    """Write exp(x - largest) * factor, or x - largest - factor: part of the softmax of a long row, or its logarithm."""
+    if out.shape[0] != x.shape[0]:
+        raise ValueError("input and output do not agree in shape")
+    with nogil:
+        if real_t is double:
+            double_ops.shift(&x[0], x.shape[0], largest, factor, log, &out[0])
+        else:
+            float_ops.shift(&x[0], x.shape[0], largest, factor, log, &out[0])

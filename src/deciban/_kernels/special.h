@@ -1,0 +1,51 @@
+/* Fused loops of special functions and of what is made of them, for double and for float, compiled once for each
+ * instruction-set tier (see tier.h). `log` chooses between a function and its logarithm. */
+#ifndef DECIBAN_SPECIAL_H
+#define DECIBAN_SPECIAL_H
+
+#include <stddef.h>
+
+#include "tier.h"
+
+/* What is known of some terms exp(x[i]): log sum = largest + log(count + rest), where `count` terms equal the largest
+ * one, and `rest` is the sum of all others, divided by it. */
+typedef struct {
+    double largest, count, rest;
+} exp_sum;
+
+#define SPECIAL_OPS(type, real)                                                                                        \
+    typedef struct {                                                                                                   \
+        /* elementwise, n values */                                                                                    \
+        void (*expit)(const real *x, real *out, ptrdiff_t n);                                                          \
+        void (*log_expit)(const real *x, real *out, ptrdiff_t n);                                                      \
+        void (*logit)(const real *x, real *out, ptrdiff_t n);                                                          \
+        void (*entr)(const real *x, real *out, ptrdiff_t n);                                                           \
+        void (*xlogy)(const real *x, const real *y, real *out, ptrdiff_t n);                                           \
+        void (*rel_entr)(const real *x, const real *y, real *out, ptrdiff_t n);                                        \
+        void (*kl_div)(const real *x, const real *y, real *out, ptrdiff_t n);                                          \
+        /* The sum of exp over n neighbours. */                                                                        \
+        exp_sum (*sum_exp)(const real *x, ptrdiff_t n);                                                                \
+        /* out = exp(x) / sum exp(x), or log of it, over n neighbours. */                                              \
+        void (*softmax)(const real *x, ptrdiff_t n, int log, real *out);                                               \
+        /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
+        void (*shift)(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out);                      \
+        /* The same for n_columns columns side by side, of n values `stride` apart; scratch of 3 n_columns. */         \
+        void (*sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch);     \
+        void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
+                                ptrdiff_t out_stride, real *scratch);                                                  \
+        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), p log q, and of the         \
+         * Jensen-Shannon terms rel_entr(p, m) + rel_entr(q, m), m = (p + q) / 2. */                                   \
+        double (*sum)(const real *p, ptrdiff_t n);                                                                     \
+        double (*sum_entr)(const real *p, ptrdiff_t n, double p_scale);                                                \
+        double (*sum_rel_entr)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);             \
+        double (*sum_cross)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                \
+        double (*sum_js)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                   \
+    } type;
+
+SPECIAL_OPS(special_double_ops, double)
+SPECIAL_OPS(special_float_ops, float)
+
+TIER_DECLARE(special_double_ops, special_double)
+TIER_DECLARE(special_float_ops, special_float)
+
+#endif

@@ -1,0 +1,61 @@
+# The tables of loops of special.h.
+ctypedef fused real_t:
+    double
+    float
+
+cdef extern from "special.h":
+    ctypedef struct exp_sum:
+        double largest
+        double count
+        double rest
+
+    ctypedef struct special_double_ops:
+        void (*expit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
+        void (*log_expit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
+        void (*logit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
+        void (*entr)(const double* x, double* out, Py_ssize_t n) noexcept nogil
+        void (*xlogy)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
+        void (*rel_entr)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
+        void (*kl_div)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
+        exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
+        void (*softmax)(const double* x, Py_ssize_t n, int log, double* out) noexcept nogil
+        void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
+        void (*sum_exp_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* scratch) noexcept nogil
+        void (*softmax_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, double* out,
+            Py_ssize_t out_stride, double* scratch) noexcept nogil
+        double (*sum)(const double* p, Py_ssize_t n) noexcept nogil
+        double (*sum_entr)(const double* p, Py_ssize_t n, double p_scale) noexcept nogil
+        double (*sum_rel_entr)(
+            const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        double (*sum_cross)(
+            const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        double (*sum_js)(const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+
+    ctypedef struct special_float_ops:
+        void (*expit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
+        void (*log_expit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
+        void (*logit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
+        void (*entr)(const float* x, float* out, Py_ssize_t n) noexcept nogil
+        void (*xlogy)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
+        void (*rel_entr)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
+        void (*kl_div)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
+        exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
+        void (*softmax)(const float* x, Py_ssize_t n, int log, float* out) noexcept nogil
+        void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
+        void (*sum_exp_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* scratch) noexcept nogil
+        void (*softmax_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, float* out,
+            Py_ssize_t out_stride, float* scratch) noexcept nogil
+        double (*sum)(const float* p, Py_ssize_t n) noexcept nogil
+        double (*sum_entr)(const float* p, Py_ssize_t n, double p_scale) noexcept nogil
+        double (*sum_rel_entr)(
+            const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        double (*sum_cross)(
+            const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        double (*sum_js)(const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+
+    const special_double_ops* special_double_select() noexcept nogil
+    const special_float_ops* special_float_select() noexcept nogil

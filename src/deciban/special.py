@@ -1,0 +1,659 @@
+"""Special functions of probability: those of SciPy's names, fused, on threads, exact at the edges.
+
+Drop-in for the functions of the same name in :mod:`scipy.special`, for float32 (kept) and float64, any memory layout,
+and what NumPy converts to them; complex and extended-precision input is left to SciPy. Next to them, a matrix product
+fused with its activation. Values are in nats.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import scipy.special
+
+from deciban._arrays import csr_parts
+from deciban._kernels import elementwise, posterior, reductions
+from deciban._parallel import cut, run_blocks
+
+__all__ = [
+    "affine_sigmoid",
+    "affine_softmax",
+    "entr",
+    "expit",
+    "kl_div",
+    "log_expit",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "normalize_log_joint",
+    "rel_entr",
+    "softmax",
+    "xlogy",
+]
+
+Array = npt.NDArray[Any]
+
+_DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
+_BLOCK = 1 << 16  # values a block: 100 us, and less than a core's L2
+_LONG = 1 << 17  # values of a row that several threads share
+_AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
+
+
+# --- elementwise -----------------------------------------------------------------------------------------------------
+
+
+def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
+    """Call a ufunc; on threads if there is nothing unusual about its arguments and they are large."""
+    first = args[0]
+    if (
+        not options
+        and type(first) is np.ndarray
+        and first.dtype in _DTYPES
+        and first.size > _BLOCK
+        and all(
+            type(array) is np.ndarray and array.dtype == first.dtype and array.shape == first.shape
+            for array in (*args[1:], *(() if out is None else (out,)))
+        )
+    ):
+        order = "C" if first.flags.c_contiguous else "F" if first.flags.f_contiguous else None
+        arrays = (*args, *(() if out is None else (out,)))
+        if order is not None and all(getattr(array.flags, f"{order.lower()}_contiguous") for array in arrays):
+            result = np.empty_like(first) if out is None else out
+            flat = [array.reshape(-1, order=order) for array in (*args, result)]
+            blocks = cut(first.size, _BLOCK)
+
+            def task(block: int, _: int) -> None:
+                part = slice(*blocks[block])
+                ufunc(*(array[part] for array in flat[:-1]), out=flat[-1][part])
+
+            run_blocks(task, len(blocks))
+            return result
+    if any(np.asarray(arg).dtype.char in "gFDG" for arg in args):
+        return getattr(scipy.special, name)(*args, out=out, **options)
+    return ufunc(*args, out=out, **options)
+
+
+def expit(x: Any, out: Any = None, **options: Any) -> Any:
+    """Return the logistic sigmoid, ``1 / (1 + exp(-x))``.
+
+    Parameters
+    ----------
+    x : array-like
+        Log-odds, in nats.
+    out : ndarray, default=None
+        Where to write the result.
+    **options
+        What NumPy's ufuncs take: ``where``, ``dtype``, ``casting`` and so on.
+
+    Returns
+    -------
+    p : ndarray or scalar
+        Of x's shape, float32 for float32 (and smaller integers), else float64.
+
+    References
+    ----------
+    J.-M. Muller, Elementary Functions: Algorithms and Implementation, 3rd edition, Birkhauser, 2016.
+
+    Examples
+    --------
+    >>> from deciban.special import expit
+    >>> expit([-1000.0, 0.0, 1000.0])
+    array([0. , 0.5, 1. ])
+    """
+    return _apply(elementwise.expit, "expit", (x,), out, options)
+
+
+def log_expit(x: Any, out: Any = None, **options: Any) -> Any:
+    """Return the logarithm of the logistic sigmoid, ``-log(1 + exp(-x))``.
+
+    Parameters
+    ----------
+    x : array-like
+        Log-odds, in nats.
+    out, **options
+        As for :func:`expit`.
+
+    Returns
+    -------
+    log_p : ndarray or scalar
+        Of x's shape.
+
+    Examples
+    --------
+    >>> from deciban.special import log_expit
+    >>> log_expit(-1000.0)
+    np.float64(-1000.0)
+    """
+    return _apply(elementwise.log_expit, "log_expit", (x,), out, options)
+
+
+def logit(x: Any, out: Any = None, **options: Any) -> Any:
+    """Return the log-odds ``log(x / (1 - x))``, the inverse of :func:`expit`.
+
+    Parameters
+    ----------
+    x : array-like
+        Probabilities; outside of [0, 1] the result is NaN.
+    out, **options
+        As for :func:`expit`.
+
+    Returns
+    -------
+    log_odds : ndarray or scalar
+        Of x's shape; accurate near 1/2 as well.
+
+    Examples
+    --------
+    >>> from deciban.special import logit
+    >>> logit([0.0, 0.5, 1.0])
+    array([-inf,   0.,  inf])
+    """
+    return _apply(elementwise.logit, "logit", (x,), out, options)
+
+
+def entr(x: Any, out: Any = None, **options: Any) -> Any:
+    """Return the terms of entropy, ``-x log(x)``; 0 at 0, -inf below.
+
+    Parameters
+    ----------
+    x : array-like
+        Probabilities.
+    out, **options
+        As for :func:`expit`.
+
+    Returns
+    -------
+    h : ndarray or scalar
+        Of x's shape, in nats.
+
+    Examples
+    --------
+    >>> from deciban.special import entr
+    >>> entr([0.0, 1.0])
+    array([ 0., -0.])
+    """
+    return _apply(elementwise.entr, "entr", (x,), out, options)
+
+
+def xlogy(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
+    """Return ``x log(y)``, which is 0 where x is 0 (unless y is NaN).
+
+    Parameters
+    ----------
+    x, y : array-like
+        Factor and argument; they broadcast.
+    out, **options
+        As for :func:`expit`.
+
+    Returns
+    -------
+    z : ndarray or scalar
+        In nats if x counts events.
+
+    Examples
+    --------
+    >>> from deciban.special import xlogy
+    >>> xlogy([0.0, 2.0], [0.0, 1.0])
+    array([0., 0.])
+    """
+    return _apply(elementwise.xlogy, "xlogy", (x, y), out, options)
+
+
+def rel_entr(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
+    """Return the terms of relative entropy, ``x log(x / y)``.
+
+    Parameters
+    ----------
+    x, y : array-like
+        Probabilities; they broadcast.
+    out, **options
+        As for :func:`expit`.
+
+    Returns
+    -------
+    d : ndarray or scalar
+        In nats; 0 where x is 0 and y is not negative, inf where either is negative or y alone is 0.
+
+    Examples
+    --------
+    >>> from deciban.special import rel_entr
+    >>> rel_entr([0.0, 1.0, 1.0], [1.0, 1.0, 0.0])
+    array([ 0.,  0., inf])
+    """
+    return _apply(elementwise.rel_entr, "rel_entr", (x, y), out, options)
+
+
+def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
+    """Return ``x log(x / y) - x + y``, the terms of a Kullback-Leibler divergence that are never negative.
+
+    Parameters
+    ----------
+    x, y : array-like
+        Masses, that need not sum to one; they broadcast.
+    out, **options
+        As for :func:`expit`.
+
+    Returns
+    -------
+    d : ndarray or scalar
+        In nats; y where x is 0 and y is not negative, inf where either is negative or y alone is 0.
+
+    Notes
+    -----
+    Where x is near y, SciPy's function loses the digits that cancel (all of them for a relative difference below 1e-8,
+    with negative results); this one does not. For an infinite x or y, where SciPy gives NaN, the result is the limit.
+
+    Examples
+    --------
+    >>> from deciban.special import kl_div
+    >>> round(float(kl_div(1.0, 1.0 + 2.0**-30)) * 2.0**61, 6)
+    1.0
+    """
+    return _apply(elementwise.kl_div, "kl_div", (x, y), out, options)
+
+
+# --- along an axis ---------------------------------------------------------------------------------------------------
+
+
+def _three_axes(x: Array, axis: Any) -> tuple[Array, Callable[[Array], Array], tuple[int, ...]]:
+    """Return x as (outer, n, inner) with the axes to reduce in the middle, how to undo that, and the reduced shape.
+
+    A view where the memory allows it: of a Fortran-ordered array its transpose.
+    """
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if any(not -max(x.ndim, 1) <= operator.index(a) < max(x.ndim, 1) for a in axes):
+        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for array of dimension {x.ndim}")
+    chosen = sorted({a % x.ndim for a in axes}) if x.ndim else []
+    if len(chosen) != len(tuple(axes)) and x.ndim:
+        raise ValueError("duplicate value in 'axis'")
+    reduced = tuple(1 if a in chosen else size for a, size in enumerate(x.shape))
+    order = list(range(x.ndim))
+    if not x.flags.c_contiguous and x.flags.f_contiguous:
+        order.reverse()
+    places = sorted(order.index(a) for a in chosen)
+    if places and places != list(range(places[0], places[-1] + 1)):  # not neighbours: the others first
+        order = [a for a in order if a not in chosen] + [a for a in order if a in chosen]
+        places = list(range(x.ndim - len(chosen), x.ndim))
+    turned = np.ascontiguousarray(x.transpose(order))
+    first, last = (places[0], places[-1] + 1) if places else (x.ndim, x.ndim)
+    sizes = [int(np.prod(turned.shape[a:b], dtype=np.intp)) for a, b in ((0, first), (first, last), (last, x.ndim))]
+    back = np.argsort(order)
+
+    def undo(y: Array) -> Array:
+        kept = [1 if first <= place < last else size for place, size in enumerate(turned.shape)]
+        return y.reshape(turned.shape if y.size == turned.size else kept).transpose(back)
+
+    return turned.reshape(sizes), undo, reduced
+
+
+def _real(x: Any) -> tuple[Array, np.dtype[Any]] | None:
+    """Return x in float32 or float64, and the dtype of the result; None if only SciPy can compute with it."""
+    x = np.asarray(x)
+    if x.dtype.kind == "f" and x.dtype.itemsize <= 8:
+        return x.astype(np.float32 if x.dtype.itemsize <= 4 else np.float64, copy=False), x.dtype
+    if x.dtype.kind in "iub":
+        return x.astype(np.float64), np.dtype(np.float64)
+    return None
+
+
+def _in_pieces(n_items: int, cost: int, task: Callable[[int, int], None]) -> None:
+    """Call ``task(start, stop)`` for blocks of all items, each of ``cost`` values."""
+    # whole tiles of short rows
+    size = max(1, -(-_BLOCK // max(cost, 1)))
+    blocks = cut(n_items, size if size < 64 else -(-size // 64) * 64)
+    run_blocks(lambda block, _: task(*blocks[block]), len(blocks))
+
+
+def _state_of_row(row: Array) -> tuple[float, float]:
+    """Return the largest value of a long row, and the sum of exp(x - largest) less 1."""
+    pieces = cut(len(row), _LONG // 2)
+    states: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)] * len(pieces)
+
+    def task(block: int, _: int) -> None:
+        states[block] = reductions.sum_exp(row[slice(*pieces[block])])
+
+    run_blocks(task, len(pieces))
+    largest, count, rest = np.array(states).T
+    top = largest.max()  # NaN is in `rest`: comparisons pass over it
+    if not np.isfinite(top):
+        return float(top), float(rest.sum())
+    with np.errstate(invalid="ignore"):
+        scale = np.exp(largest - top)
+    above = largest == top
+    return float(top), float((count[above].sum() - 1.0) + rest[above].sum() + ((count + rest) * scale)[~above].sum())
+
+
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
+    """Return ``log(sum(exp(a)))``, or ``log(sum(b * exp(a)))``.
+
+    Parameters
+    ----------
+    a : array-like
+        Logarithms, in nats.
+    axis : None, int or tuple of int, default=None
+        Over which to sum; None for all.
+    b : array-like, default=None
+        Factors of the terms; they broadcast against a.
+    keepdims : bool, default=False
+        Whether the axes that are summed over stay, with length 1.
+    return_sign : bool, default=False
+        Whether to return the sign of the sum as well, and the logarithm of its size.
+
+    Returns
+    -------
+    result : ndarray or scalar
+        float32 for float32; -inf for a sum over nothing.
+    sign : ndarray or scalar
+        Only with ``return_sign``.
+
+    Notes
+    -----
+    Factors, signs and complex numbers are left to SciPy's function.
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA Journal of
+    Numerical Analysis 41 (2021), 2311-2330.
+
+    Examples
+    --------
+    >>> from deciban.special import logsumexp
+    >>> logsumexp([1000.0, 1000.0])
+    np.float64(1000.6931471805599)
+    """
+    real = _real(a) if b is None and not return_sign else None
+    if real is None:
+        return scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims, return_sign=return_sign)
+    x, dtype = real
+    x3, undo, reduced = _three_axes(x, axis)
+    outer, n, inner = x3.shape
+    out = np.full((outer, inner), -np.inf, x.dtype)
+    if n and inner == 1 and n > _LONG and outer < 64:
+        for row in range(outer):
+            largest, rest = _state_of_row(x3[row, :, 0])
+            out[row, 0] = largest + (np.log1p(rest) if np.isfinite(largest) else rest)
+    elif n and out.size:
+        kernel = reductions.logsumexp
+        _in_pieces(*_items(x3), lambda start, stop: kernel(x3, out, start, stop))
+    result = undo(out).astype(dtype, copy=False)
+    result = result.reshape(reduced) if keepdims else np.squeeze(result, axis=_axes(axis, x.ndim))
+    return result[()] if result.ndim == 0 else result
+
+
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    return tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+
+
+def _items(x3: Array) -> tuple[int, int]:
+    """Return the number of a kernel's pieces and the values in each."""
+    n_items = reductions.n_items(*x3.shape)
+    return n_items, -(-x3.size // max(n_items, 1))
+
+
+def _softmax(x: Any, axis: Any, log: bool) -> Any:
+    name = "log_softmax" if log else "softmax"
+    real = _real(x)
+    if real is None:
+        return getattr(scipy.special, name)(x, axis=axis)
+    values, dtype = real
+    x3, undo, _ = _three_axes(values, axis)
+    outer, n, inner = x3.shape
+    out = np.empty(x3.shape, values.dtype)
+    if inner == 1 and n > _LONG and outer < 64:
+        for row in range(outer):
+            _softmax_row(x3[row, :, 0], log, out[row, :, 0])
+    elif out.size:
+        kernel = reductions.softmax
+        _in_pieces(*_items(x3), lambda start, stop: kernel(x3, log, out, start, stop))
+    return undo(out).astype(dtype, copy=False) if values.ndim else out.reshape(()).astype(dtype, copy=False)[()]
+
+
+def _softmax_row(row: Array, log: bool, out: Array) -> None:
+    """Write the softmax of a long row: its sum first, then every value."""
+    largest, rest = _state_of_row(row)
+    if np.isfinite(largest):
+        factor = np.log1p(rest) if log else 1.0 / (1.0 + rest)
+    elif log:
+        factor, largest = largest + rest, 0.0
+    else:
+        factor = np.nan
+    pieces = cut(len(row), _BLOCK)
+
+    def task(block: int, _: int) -> None:
+        part = slice(*pieces[block])
+        reductions.shift(row[part], largest, factor, log, out[part])
+
+    run_blocks(task, len(pieces))
+
+
+def softmax(x: Any, axis: Any = None) -> Any:
+    """Return ``exp(x) / sum(exp(x))``.
+
+    Parameters
+    ----------
+    x : array-like
+        Logarithms of masses, in nats.
+    axis : None, int or tuple of int, default=None
+        Over which the result sums to one; None for all.
+
+    Returns
+    -------
+    p : ndarray
+        Of x's shape, float32 for float32. NaN where the maximum is infinite.
+
+    References
+    ----------
+    As for :func:`logsumexp`.
+
+    Examples
+    --------
+    >>> from deciban.special import softmax
+    >>> softmax([[0.0, 0.0], [1000.0, 0.0]], axis=1)
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    return _softmax(x, axis, log=False)
+
+
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """Return ``x - log(sum(exp(x)))``.
+
+    Parameters
+    ----------
+    x : array-like
+        Logarithms of masses, in nats.
+    axis : None, int or tuple of int, default=None
+        Over which the exponentials of the result sum to one; None for all.
+
+    Returns
+    -------
+    log_p : ndarray
+        Of x's shape, float32 for float32.
+
+    Notes
+    -----
+    The largest value keeps its digits where it is far above the others, which SciPy's function rounds to 0.
+
+    Examples
+    --------
+    >>> from deciban.special import log_softmax
+    >>> log_softmax([0.0, -50.0])
+    array([-1.92874985e-22, -5.00000000e+01])
+    """
+    return _softmax(x, axis, log=True)
+
+
+# --- joint log-likelihoods, and products with an activation ----------------------------------------------------------
+
+
+def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
+    """Return log-posteriors, posteriors and the most probable class of rows of joint log-likelihoods.
+
+    ``log P(y | x) = log P(x, y) - log sum_y P(x, y)``, in one pass over the rows.
+
+    Parameters
+    ----------
+    jll : array-like of shape (n_samples, n_classes)
+        Joint log-likelihoods ``log P(x, y)``, in nats.
+
+    Returns
+    -------
+    log_posterior : ndarray of shape (n_samples, n_classes)
+        float32 for float32 input, else float64.
+    posterior : ndarray of shape (n_samples, n_classes)
+        Its exponentials.
+    largest : ndarray of shape (n_samples,)
+        Index of the largest of each row, the first of equals.
+
+    Raises
+    ------
+    ValueError
+        If jll is not a two-dimensional array of real numbers with a column.
+
+    Examples
+    --------
+    >>> from deciban.special import normalize_log_joint
+    >>> normalize_log_joint([[-1000.0, -1000.0, -2000.0]])[1]
+    array([[0.5, 0.5, 0. ]])
+    """
+    real = _real(jll)
+    if real is None or real[0].ndim != 2 or real[0].shape[1] == 0:
+        raise ValueError(f"jll must be real numbers of shape (n_samples, n_classes), got shape {np.shape(jll)}")
+    x = np.ascontiguousarray(real[0])
+    x3 = x[:, :, np.newaxis]
+    log_posterior, posterior_ = np.empty_like(x3), np.empty_like(x3)
+    largest = np.empty(len(x), np.intp)
+
+    def task(start: int, stop: int) -> None:
+        # the second and third look find the rows in cache
+        reductions.softmax(x3, True, log_posterior, start, stop)
+        reductions.softmax(x3, False, posterior_, start, stop)
+        np.argmax(x[start:stop], axis=1, out=largest[start:stop])
+
+    if len(x):
+        _in_pieces(len(x), x.shape[1], task)
+    return log_posterior[:, :, 0], posterior_[:, :, 0], largest
+
+
+def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
+    """Return the activation of ``X @ W + b``, made block by block so that a block is still in cache."""
+    sparse = sp.issparse(X)
+    dtype = np.float32 if {np.dtype(getattr(v, "dtype", float)) for v in (X, W)} == {np.dtype(np.float32)} else float
+    W = np.ascontiguousarray(W, dtype=dtype)
+    X = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
+    if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
+        raise ValueError(f"X and W must be matrices whose product exists, got shapes {X.shape} and {W.shape}")
+    b = np.zeros(W.shape[1], dtype) if b is None else np.ascontiguousarray(b, dtype=dtype)
+    if b.shape != (W.shape[1],):
+        raise ValueError(f"b must have shape ({W.shape[1]},), got {b.shape}")
+    out = np.empty((X.shape[0], W.shape[1]), dtype)
+    if out.size == 0:
+        return out
+    n_rows = max(64, _AFFINE_CELLS // W.shape[1])
+    if sparse:
+        data, indices, indptr = csr_parts(X)
+        data = data.astype(np.float64, copy=False)
+        table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
+        joint = out if dtype is float else np.empty(out.shape)
+        blocks = cut(len(out), max(1, min(n_rows, _BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
+        largest = np.empty(0, np.intp)
+
+        def task(block: int, _: int) -> None:
+            start, stop = blocks[block]
+            shape = table, offset, False, 0.0, posterior.JOINT
+            posterior.sparse_rows(data, indices, indptr, *shape, start, stop, joint, largest)
+            if joint is not out:
+                out[start:stop] = joint[start:stop]
+            activate(out[start:stop])
+
+        run_blocks(task, len(blocks))
+        return out
+    for start, stop in cut(len(out), n_rows):
+        block = np.matmul(X[start:stop], W, out=out[start:stop])  # BLAS has its own threads
+        np.add(block, b, out=block)
+        parts = cut(stop - start, -(-(stop - start) // 8))
+        run_blocks(partial(_activate_part, activate, block, parts), len(parts))
+    return out
+
+
+def _activate_part(
+    activate: Callable[[Array], None], block: Array, parts: list[tuple[int, int]], part: int, _: int
+) -> None:
+    activate(block[slice(*parts[part])])
+
+
+def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
+    """Return ``expit(X @ W + b)``, every block of rows while it is in cache.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples; a sparse matrix is not made dense.
+    W : array-like of shape (n_features, n_outputs)
+        Weights.
+    b : array-like of shape (n_outputs,), default=None
+        Offsets; None for zeros.
+
+    Returns
+    -------
+    p : ndarray of shape (n_samples, n_outputs)
+        float32 if X and W are, else float64.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, or the parts of a sparse matrix do not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.special import affine_sigmoid
+    >>> affine_sigmoid(np.eye(2), [[0.0], [1000.0]])
+    array([[0.5],
+           [1. ]])
+    """
+
+    def activate(block: Array) -> None:
+        elementwise.expit(block, out=block)
+
+    return _affine(X, W, b, activate)
+
+
+def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
+    """Return ``softmax(X @ W + b, axis=1)``, every block of rows while it is in cache.
+
+    Parameters
+    ----------
+    X, W, b
+        As for :func:`affine_sigmoid`.
+
+    Returns
+    -------
+    p : ndarray of shape (n_samples, n_outputs)
+        float32 if X and W are, else float64; rows sum to one.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, or the parts of a sparse matrix do not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.special import affine_softmax
+    >>> affine_softmax(np.eye(2), [[0.0, 0.0], [0.0, 1000.0]])
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+
+    def activate(block: Array) -> None:
+        block3 = block[:, :, np.newaxis]
+        reductions.softmax(block3, False, block3, 0, len(block))
+
+    return _affine(X, W, b, activate)
