@@ -1,0 +1,10 @@
+from typing import Any
+
+ENTROPY: int
+CROSS: int
+KL: int
+JS: int
+
+def dense_rows(measure: int, P: Any, Q: Any, normalize: bool, start: int, stop: int, out: Any) -> None: ...
+def pairs(measure: int, P: Any, Q: Any, normalize: bool, start: int, stop: int, out: Any) -> None: ...
+def sparse_rows(measure: int, *arguments: Any) -> None: ...
