@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts
 from deciban._kernels import divergences
+from deciban._measures import BLOCK, Array, Measured, measure, rows, unit
 from deciban._parallel import cut, run_blocks
 from deciban.naive_bayes import _counts as counting
-from deciban.special import entr, logsumexp, normalize_log_joint, rel_entr, xlogy
+from deciban.special import logsumexp, normalize_log_joint, rel_entr
 
 __all__ = [
     "bayes_posterior",
@@ -36,124 +36,6 @@ __all__ = [
     "perplexity",
     "pointwise_mutual_information",
 ]
-
-Array = npt.NDArray[Any]
-Measured = Any  # an array of one number a row; a float for a single row
-
-_BLOCK = 1 << 16  # terms that one task sums
-
-
-def _unit(base: float | str) -> float:
-    """Return what a nat is in the unit that a base stands for."""
-    if base == "e":
-        return 1.0
-    if base == "deciban":
-        return 10.0 / math.log(10.0)
-    if isinstance(base, str) or not base > 1:
-        raise ValueError(f"base must be 'e', 'deciban' or a number above 1, got {base!r}")
-    return 1.0 / math.log(base)
-
-
-def _rows(p: Any, axis: int, name: str) -> Any:
-    """Return distributions as rows: a matrix of float32 or float64, or a CSR matrix without duplicates."""
-    if sp.issparse(p):
-        if p.ndim != 2:
-            raise ValueError(f"{name} must have two dimensions if it is sparse, got {p.ndim}")
-        if axis not in (-2, -1, 0, 1):
-            raise ValueError(f"axis {axis} is out of bounds for a sparse matrix")
-        rows = (p if axis in (-1, 1) else p.T).tocsr()
-        if rows.dtype.kind not in "fiub":
-            raise ValueError(f"{name} must be real numbers, got dtype {rows.dtype}")
-        parts = csr_parts(rows)
-        checked = sp.csr_matrix(rows.shape)
-        checked.data, checked.indices, checked.indptr = parts[0].astype(np.float64, copy=False), *parts[1:]
-        if not checked.has_canonical_format:
-            checked = checked.copy()
-            checked.sum_duplicates()
-        return checked
-    array = np.asarray(p)
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8 or array.ndim == 0:
-        raise ValueError(
-            f"{name} must be an array of real numbers, got dtype {array.dtype} and {array.ndim} dimensions"
-        )
-    array = np.moveaxis(array, axis, -1)
-    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
-
-
-def _measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, axis: int, weights: Any) -> Measured:
-    unit = _unit(base)
-    P = _rows(p, axis, "p")
-    Q = P if q is None else _rows(q, axis, "q")
-    n = P.shape[-1]
-    if Q.shape[-1] != n:
-        raise ValueError(f"p and q must have the same number of outcomes, got {n} and {Q.shape[-1]}")
-    if weights is not None:
-        return _weighted(measure, P, Q, normalize, np.asarray(weights, dtype=np.float64)) * unit
-    if sp.issparse(P) or sp.issparse(Q):
-        return _sparse(measure, P, Q, normalize) * unit
-    shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
-    dtype = np.result_type(P, Q)
-    P2 = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(-1, n)
-    one = Q.ndim == 1 or Q.shape[:-1] == (1,)
-    Q2 = np.ascontiguousarray(Q if one else np.broadcast_to(Q, (*shape, n)), dtype).reshape(-1, n)
-    out = np.empty(len(P2))
-    if len(P2):
-        blocks = cut(len(P2), max(1, _BLOCK // max(n, 1)))
-
-        def task(block: int, _: int) -> None:
-            divergences.dense_rows(measure, P2, Q2, normalize, *blocks[block], out)
-
-        run_blocks(task, len(blocks))
-    out *= unit
-    if not shape:
-        return dtype.type(out[0])
-    return out.reshape(shape).astype(dtype, copy=False)
-
-
-def _sparse(measure: int, P: Any, Q: Any, normalize: bool) -> Array:
-    """Measure CSR rows; a dense partner is taken by its entries that are not 0."""
-    P, Q = (X if sp.issparse(X) else sp.csr_matrix(np.atleast_2d(X).astype(np.float64, copy=False)) for X in (P, Q))
-    if P.shape[0] == 1 and Q.shape[0] > 1:
-        P = sp.csr_matrix(np.ones((Q.shape[0], 1))) @ P
-    if Q.shape[0] not in (1, P.shape[0]):
-        raise ValueError(f"p and q must have as many rows, or one of them one, got {P.shape[0]} and {Q.shape[0]}")
-    index = np.result_type(P.indices, Q.indices, P.indptr, Q.indptr)
-    parts = [
-        np.ascontiguousarray(array, dtype)
-        for X in (P, Q)
-        for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
-    ]
-    out = np.empty(P.shape[0])
-    # a task clears a row of scratch, which should not cost more than its entries
-    n_tasks = max(1, min(16, (P.nnz + Q.nnz) // max(P.shape[1], _BLOCK)))
-    blocks = cut(len(out), max(1, -(-len(out) // n_tasks)))
-
-    def task(block: int, _: int) -> None:
-        divergences.sparse_rows(measure, *parts, normalize, P.shape[1], *blocks[block], out)
-
-    run_blocks(task, len(blocks))
-    return out
-
-
-def _weighted(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Measured:
-    """Measure with a weight for every outcome: the terms are made, weighed and summed."""
-    if weights.shape != (P.shape[-1],):
-        raise ValueError(f"weights must have shape ({P.shape[-1]},), got {weights.shape}")
-    if sp.issparse(P) or sp.issparse(Q):
-        raise ValueError("weights of outcomes are not available for sparse rows")
-    if normalize:
-        with np.errstate(all="ignore"):
-            P, Q = (X / X.sum(axis=-1, keepdims=True) for X in (P, Q))
-    if measure == divergences.ENTROPY:
-        terms = entr(P)
-    elif measure == divergences.CROSS:
-        terms = -xlogy(P, Q)
-    elif measure == divergences.KL:
-        terms = rel_entr(P, Q)
-    else:
-        middle = 0.5 * (P + Q)
-        terms = 0.5 * (rel_entr(P, middle) + rel_entr(Q, middle))
-    return terms @ weights
 
 
 def _is_model(value: Any) -> bool:
@@ -198,7 +80,7 @@ def entropy(
     >>> float(entropy([3, 3, 3, 3], normalize=True, base=2))
     2.0
     """
-    return _measure(divergences.ENTROPY, p, None, normalize, base, axis, weights)
+    return measure(divergences.ENTROPY, p, None, normalize, base, axis, weights)
 
 
 def cross_entropy(
@@ -248,10 +130,10 @@ def cross_entropy(
     """
     if _is_model(p):
         total, weight = _log_likelihood_of_labels(p, q, y, weights)
-        return -total / weight * _unit(base)
+        return -total / weight * unit(base)
     if y is not None:
         raise ValueError("y goes with a model, and p is none: it has no predict_proba")
-    return _measure(divergences.CROSS, p, q, normalize, base, axis, weights)
+    return measure(divergences.CROSS, p, q, normalize, base, axis, weights)
 
 
 def kl_divergence(
@@ -286,7 +168,7 @@ def kl_divergence(
     >>> round(float(kl_divergence([0.5, 0.5], [0.25, 0.75], base=2)), 12)
     0.207518749639
     """
-    return _measure(divergences.KL, p, q, normalize, base, axis, weights)
+    return measure(divergences.KL, p, q, normalize, base, axis, weights)
 
 
 def js_divergence(
@@ -322,7 +204,7 @@ def js_divergence(
     >>> float(js_divergence([1, 0], [0, 1], base=2))
     1.0
     """
-    return _measure(divergences.JS, p, q, normalize, base, axis, weights)
+    return measure(divergences.JS, p, q, normalize, base, axis, weights)
 
 
 def perplexity(
@@ -430,14 +312,14 @@ def log_likelihood(
     """
     if _is_model(p):
         if y is not None:
-            return _log_likelihood_of_labels(p, X, y, weights)[0] * _unit(base)
+            return _log_likelihood_of_labels(p, X, y, weights)[0] * unit(base)
         if hasattr(p, "score_samples"):
             scores = np.asarray(p.score_samples(X))
         elif hasattr(p, "predict_joint_log_proba"):
             scores = logsumexp(p.predict_joint_log_proba(X), axis=1)
         else:
             raise TypeError(f"{type(p).__name__} does not model samples: give the labels y")
-        return float(scores.sum() if weights is None else scores @ np.asarray(weights)) * _unit(base)
+        return float(scores.sum() if weights is None else scores @ np.asarray(weights)) * unit(base)
     if y is not None or weights is not None:
         raise ValueError("y and weights go with a model, and p is none")
     q = np.asarray(p, dtype=np.float64)
@@ -511,12 +393,12 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -
     if sp.issparse(joint):
         if alpha:
             raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
-        rows = _rows(joint, axis, "joint")
-        total = np.asarray(rows.sum(axis=1)).ravel()
-        rows = rows.copy()
+        table = rows(joint, axis, "joint")
+        total = np.asarray(table.sum(axis=1)).ravel()
+        table = table.copy()
         with np.errstate(all="ignore"):
-            rows.data /= np.repeat(total, np.diff(rows.indptr))
-        return rows if axis in (-1, 1) else rows.T.tocsr()
+            table.data /= np.repeat(total, np.diff(table.indptr))
+        return table if axis in (-1, 1) else table.T.tocsr()
     counts = np.asarray(joint)
     counts = counts.astype(np.result_type(counts, np.float32) if counts.dtype.kind == "f" else np.float64) + alpha
     with np.errstate(all="ignore"):
@@ -570,7 +452,7 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
 
 def _joint(joint: Any, normalize: bool) -> tuple[Any, Array, Array]:
     """Return a joint distribution, and those of its rows and columns."""
-    P = _rows(joint, -1, "joint")
+    P = rows(joint, -1, "joint")
     if P.ndim != 2:
         raise ValueError(f"joint must have two dimensions, got {P.ndim}")
     if normalize:
@@ -615,7 +497,7 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
         terms = rel_entr(P.data, a[row] * b[P.indices])
     else:
         terms = rel_entr(P, np.outer(a, b))
-    return float(np.sum(terms, dtype=np.float64)) * _unit(base)
+    return float(np.sum(terms, dtype=np.float64)) * unit(base)
 
 
 def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> Any:
@@ -651,14 +533,14 @@ def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: f
            [-inf,   1.]])
     """
     P, a, b = _joint(joint, normalize)
-    unit = _unit(base)
+    scale = unit(base)
     with np.errstate(all="ignore"):
         if sp.issparse(P):
             row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
             P = P.copy()
-            P.data = np.log(P.data / (a[row] * b[P.indices])) * unit
+            P.data = np.log(P.data / (a[row] * b[P.indices])) * scale
             return P
-        return np.log(P / np.outer(a, b)) * unit
+        return np.log(P / np.outer(a, b)) * scale
 
 
 def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[np.float64]:
@@ -695,32 +577,32 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     array([[1],
            [0]])
     """
-    rows = _rows(X, -1, "X")
-    if rows.ndim != 2:
-        raise ValueError(f"X must have two dimensions, got {rows.ndim}")
+    samples = rows(X, -1, "X")
+    if samples.ndim != 2:
+        raise ValueError(f"X must have two dimensions, got {samples.ndim}")
     classes, codes = np.unique(np.asarray(y), return_inverse=True)
-    if codes.shape != rows.shape[:1]:
-        raise ValueError(f"X and y must have as many rows, got {rows.shape[0]} and {np.shape(y)}")
+    if codes.shape != samples.shape[:1]:
+        raise ValueError(f"X and y must have as many rows, got {samples.shape[0]} and {np.shape(y)}")
     codes = codes.astype(np.int32)
     none = np.empty(0)
-    if sp.issparse(rows):
+    if sp.issparse(samples):
         present, _ = counting.count_sparse(
-            counting.entries(rows), codes, len(classes), rows.shape[1], none, binary=True, threshold=0.0
+            counting.entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
         )
     else:
-        present, _ = counting.count_dense(rows, codes, len(classes), none, binary=True, threshold=0.0)
+        present, _ = counting.count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
     size = np.bincount(codes, minlength=len(classes))
     share = size / max(len(codes), 1)
     there = present.sum(axis=1) / max(len(codes), 1)
-    gain = np.zeros(rows.shape[1])
+    gain = np.zeros(samples.shape[1])
     for k, class_share in enumerate(share):
         for joint, marginal in ((present[:, k], there), (size[k] - present[:, k], 1.0 - there)):
             gain += rel_entr(joint / len(codes), marginal * class_share)
-    return np.maximum(gain, 0.0) * _unit(base)
+    return np.maximum(gain, 0.0) * unit(base)
 
 
 def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
-    P, Q = _rows(P, -1, "P"), _rows(Q, -1, "Q")
+    P, Q = rows(P, -1, "P"), rows(Q, -1, "Q")
     if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1]:
         raise ValueError(f"P and Q must be rows of as many outcomes, got shapes {P.shape} and {Q.shape}")
     if normalize:
@@ -776,7 +658,7 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         np.maximum(D, 0.0, out=D)  # rounding
     if impossible.any():
         D[np.asarray(P @ impossible.T.astype(dense.dtype)) > 0] = np.inf
-    return D * dense.dtype.type(_unit(base))
+    return D * dense.dtype.type(unit(base))
 
 
 def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
@@ -815,13 +697,13 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
         for row in range(P.shape[0]):
             out[row] = js_divergence(Q, P[row])
-        return out * _unit(base)
+        return out * unit(base)
     dtype = np.result_type(P, Q)
     P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
-    blocks = cut(len(P), max(1, _BLOCK // max(Q.size, 1)))
+    blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))
 
     def task(block: int, _: int) -> None:
         divergences.pairs(divergences.JS, P, Q, False, *blocks[block], out)
 
     run_blocks(task, len(blocks))
-    return (out * _unit(base)).astype(dtype, copy=False)
+    return (out * unit(base)).astype(dtype, copy=False)

@@ -4,13 +4,12 @@
     JS: sum_f (p_f log(p_f / m_f) + q_f log(q_f / m_f)) / 2 with m = (p + q) / 2; in nats
 
 `normalize` divides every row by its sum first. A sparse row is gathered into pairs (p_f, q_f) of the features that
-either has, which are then neighbours as those of a dense row are; q is looked up in a dense row of scratch.
+either has, so that they are neighbours as those of a dense row are; q is looked up in a dense row of scratch.
 
-Cost: p and q are read from memory once (a second time from cache with `normalize`); one logarithm a term, two for JS. The sparse forms cost O(entries).
-Edge cases: terms with p = 0 are 0, p > 0 = q gives inf; NaN gives NaN; a row whose sum is 0 gives NaN when normalized.
-Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter 2; Lin, Divergence measures based on
-the Shannon entropy (IEEE Transactions on Information Theory, 1991).
-"""
+Cost: p and q are read from memory once (a second time from cache with `normalize`); one logarithm a term, two for JS.
+The sparse forms cost O(entries). Edge cases: terms with p = 0 are 0, p > 0 = q gives inf; NaN gives NaN; a row whose
+sum is 0 gives NaN when normalized. Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter
+2; Lin, Divergence measures based on the Shannon entropy (IEEE Transactions on Information Theory, 1991). """
 
 from libc.stdlib cimport free, malloc
 
