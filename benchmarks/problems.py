@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import data
+import mathematics
 import numpy as np
 import peers
 import scipy.sparse as sp
@@ -331,4 +332,4 @@ def _end_to_end_problems() -> list[Problem]:
     ]
 
 
-PROBLEMS = [*_vectorizer_problems(), *_naive_bayes_problems(), *_end_to_end_problems()]
+PROBLEMS = [*_vectorizer_problems(), *_naive_bayes_problems(), *_end_to_end_problems(), *mathematics.PROBLEMS]

@@ -37,7 +37,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be done. The first contender is scikit-learn, whose answer is the right one."""
+    """What is to be done. The first contender is scikit-learn or SciPy, whose answer is the right one."""
 
     group: str
     name: str
@@ -45,6 +45,7 @@ class Problem:
     contenders: tuple[Contender, ...]
     agree: Callable[[Any, Any], bool]
     n_calls: int = 1  # how many equal pieces of work a call holds
+    n_bytes: int = 0  # what a call has to read and write, where that may be what it takes its time for
 
 
 @contextmanager

@@ -651,12 +651,14 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     own = np.asarray(entropy(P))
     dense = Q.toarray() if sp.issparse(Q) else Q
     impossible = dense == 0
+    some = bool(impossible.any())
     with np.errstate(all="ignore"):
-        logs = np.log(dense, out=np.zeros_like(dense), where=~impossible)
-    D = -own[:, np.newaxis] - np.asarray(P @ logs.T)
+        logs = np.log(np.where(impossible, 1, dense) if some else dense)
+    D = np.asarray(P @ logs.T)
+    np.subtract(-own[:, np.newaxis], D, out=D)
     if normalize:
         np.maximum(D, 0.0, out=D)  # rounding
-    if impossible.any():
+    if some:
         D[np.asarray(P @ impossible.T.astype(dense.dtype)) > 0] = np.inf
     return D * dense.dtype.type(unit(base))
 

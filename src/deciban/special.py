@@ -396,22 +396,42 @@ def _items(x3: Array) -> tuple[int, int]:
     return n_items, -(-x3.size // max(n_items, 1))
 
 
-def _softmax(x: Any, axis: Any, log: bool) -> Any:
+def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
     name = "log_softmax" if log else "softmax"
     real = _real(x)
     if real is None:
-        return getattr(scipy.special, name)(x, axis=axis)
+        found = getattr(scipy.special, name)(x, axis=axis)
+        return found if out is None else _copied(found, out)
     values, dtype = real
     x3, undo, _ = _three_axes(values, axis)
     outer, n, inner = x3.shape
-    out = np.empty(x3.shape, values.dtype)
+    direct = (
+        isinstance(out, np.ndarray)
+        and out.shape == values.shape
+        and out.dtype == values.dtype == dtype
+        and out.flags.c_contiguous
+        and out.flags.writeable
+        and (values.flags.c_contiguous or not values.flags.f_contiguous)
+        and undo(x3).strides == out.strides
+    )
+    target = out.reshape(x3.shape) if direct else np.empty(x3.shape, values.dtype)
     if inner == 1 and n > _LONG and outer < 64:
         for row in range(outer):
-            _softmax_row(x3[row, :, 0], log, out[row, :, 0])
-    elif out.size:
+            _softmax_row(x3[row, :, 0], log, target[row, :, 0])
+    elif target.size:
         kernel = reductions.softmax
-        _in_pieces(*_items(x3), lambda start, stop: kernel(x3, log, out, start, stop))
-    return undo(out).astype(dtype, copy=False) if values.ndim else out.reshape(()).astype(dtype, copy=False)[()]
+        _in_pieces(*_items(x3), lambda start, stop: kernel(x3, log, target, start, stop))
+    if direct:
+        return out
+    found = (undo(target) if values.ndim else target.reshape(())).astype(dtype, copy=False)
+    if out is not None:
+        return _copied(found, out)
+    return found if values.ndim else found[()]
+
+
+def _copied(found: Any, out: Any) -> Any:
+    np.copyto(out, found, casting="same_kind")
+    return out
 
 
 def _softmax_row(row: Array, log: bool, out: Array) -> None:
@@ -432,7 +452,7 @@ def _softmax_row(row: Array, log: bool, out: Array) -> None:
     run_blocks(task, len(pieces))
 
 
-def softmax(x: Any, axis: Any = None) -> Any:
+def softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     """Return ``exp(x) / sum(exp(x))``.
 
     Parameters
@@ -441,6 +461,8 @@ def softmax(x: Any, axis: Any = None) -> Any:
         Logarithms of masses, in nats.
     axis : None, int or tuple of int, default=None
         Over which the result sums to one; None for all.
+    out : ndarray, default=None
+        Where to write the result (SciPy's function has no such parameter); it may be x.
 
     Returns
     -------
@@ -458,10 +480,10 @@ def softmax(x: Any, axis: Any = None) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    return _softmax(x, axis, log=False)
+    return _softmax(x, axis, out, log=False)
 
 
-def log_softmax(x: Any, axis: Any = None) -> Any:
+def log_softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     """Return ``x - log(sum(exp(x)))``.
 
     Parameters
@@ -470,6 +492,8 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
         Logarithms of masses, in nats.
     axis : None, int or tuple of int, default=None
         Over which the exponentials of the result sum to one; None for all.
+    out : ndarray, default=None
+        As for :func:`softmax`.
 
     Returns
     -------
@@ -486,7 +510,7 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
     >>> log_softmax([0.0, -50.0])
     array([-1.92874985e-22, -5.00000000e+01])
     """
-    return _softmax(x, axis, log=True)
+    return _softmax(x, axis, out, log=True)
 
 
 # --- joint log-likelihoods, and products with an activation ----------------------------------------------------------

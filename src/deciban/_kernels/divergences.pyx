@@ -7,9 +7,11 @@
 either has, so that they are neighbours as those of a dense row are; q is looked up in a dense row of scratch.
 
 Cost: p and q are read from memory once (a second time from cache with `normalize`); one logarithm a term, two for JS.
-The sparse forms cost O(entries). Edge cases: terms with p = 0 are 0, p > 0 = q gives inf; NaN gives NaN; a row whose
-sum is 0 gives NaN when normalized. Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter
-2; Lin, Divergence measures based on the Shannon entropy (IEEE Transactions on Information Theory, 1991). """
+The sparse forms cost O(entries).
+Edge cases: terms with p = 0 are 0, p > 0 = q gives inf; NaN gives NaN; a row whose sum is 0 gives NaN when normalized.
+Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter 2; Lin, Divergence measures based on
+the Shannon entropy (IEEE Transactions on Information Theory, 1991).
+"""
 
 from libc.stdlib cimport free, malloc
 
@@ -23,6 +25,10 @@ ctypedef fused index_t:
 
 cdef const special_float_ops* float_ops = special_float_select()
 cdef const special_double_ops* double_ops = special_double_select()
+
+cdef enum:
+    SHORT = 32  # outcomes
+    ROOM = 2048  # values of short rows that are taken together
 
 ENTROPY, CROSS, KL, JS = range(4)
 cdef enum Measure:
@@ -55,12 +61,74 @@ cdef double _measure(int measure, const real_t* p, const real_t* q, Py_ssize_t n
         return 0.5 * float_ops.sum_js(p, q, n, a, b)
 
 
+cdef void _scaled(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, bint normalize, real_t* out) noexcept nogil:
+    cdef Py_ssize_t row, i
+    cdef real_t total
+    for row in range(n_rows):
+        total = 1.0
+        if normalize:
+            total = 0.0
+            for i in range(n):
+                total += x[row * n + i]
+            total = 1.0 / total
+        for i in range(n):
+            out[row * n + i] = total * x[row * n + i]
+
+
+cdef void _measure_short(
+    int measure, const real_t* P, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows, Py_ssize_t n, bint normalize,
+    real_t* scratch, double* out,
+) noexcept nogil:
+    """Measure rows that are shorter than vectors: the terms of many rows first, then their sums; scratch of 4 ROOM."""
+    cdef Py_ssize_t row, i, size = n_rows * n
+    cdef real_t* p = scratch
+    cdef real_t* q = p + ROOM
+    cdef real_t* terms = q + ROOM
+    cdef real_t* middle = terms + ROOM
+    cdef double total, sign = -1.0 if measure == _CROSS else 1.0
+    _scaled(P, n_rows, n, normalize, p)
+    if measure != _ENTROPY:
+        for row in range(n_rows):
+            _scaled(Q + row * q_step, 1, n, normalize, q + row * n)
+    if real_t is double:
+        if measure == _ENTROPY:
+            double_ops.entr(p, terms, size)
+        elif measure == _CROSS:
+            double_ops.xlogy(p, q, terms, size)
+        elif measure == _KL:
+            double_ops.rel_entr(p, q, terms, size)
+    else:
+        if measure == _ENTROPY:
+            float_ops.entr(p, terms, size)
+        elif measure == _CROSS:
+            float_ops.xlogy(p, q, terms, size)
+        elif measure == _KL:
+            float_ops.rel_entr(p, q, terms, size)
+    if measure == _JS:
+        for i in range(size):
+            middle[i] = <real_t> 0.5 * (p[i] + q[i])
+        if real_t is double:
+            double_ops.rel_entr(p, middle, terms, size)
+            double_ops.rel_entr(q, middle, p, size)
+        else:
+            float_ops.rel_entr(p, middle, terms, size)
+            float_ops.rel_entr(q, middle, p, size)
+        for i in range(size):
+            terms[i] = <real_t> 0.5 * (terms[i] + p[i])
+    for row in range(n_rows):
+        total = 0.0
+        for i in range(n):
+            total += terms[row * n + i]
+        out[row] = sign * total
+
+
 def dense_rows(
     int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, bint normalize, Py_ssize_t start, Py_ssize_t stop,
     double[::1] out,
 ):
     """Write the measure of rows [start, stop) to out; Q has as many rows as P, or one for all."""
-    cdef Py_ssize_t row, n = P.shape[1]
+    cdef Py_ssize_t row, m, n = P.shape[1], together
+    cdef real_t* scratch
     if (
         Q.shape[1] != n or (Q.shape[0] != P.shape[0] and Q.shape[0] != 1) or start < 0 or stop > P.shape[0]
         or out.shape[0] < stop
@@ -68,6 +136,21 @@ def dense_rows(
         raise ValueError("rows and output do not agree in shape")
     if n == 0:
         out[start:stop] = 0.0
+        return
+    if n < SHORT:
+        scratch = <real_t*> malloc(4 * ROOM * sizeof(real_t))
+        if scratch == NULL:
+            raise MemoryError
+        together = ROOM // n
+        with nogil:
+            row = start
+            while row < stop:
+                m = min(together, stop - row)
+                _measure_short(
+                    measure, &P[row, 0], &Q[row if Q.shape[0] > 1 else 0, 0], n if Q.shape[0] > 1 else 0, m, n,
+                    normalize, scratch, &out[row])
+                row += m
+        free(scratch)
         return
     with nogil:
         for row in range(start, stop):

@@ -15,6 +15,7 @@ Analysis, 2021).
 
 from libc.math cimport INFINITY, isfinite, log1p
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
     exp_sum, real_t, special_double_ops, special_double_select, special_float_ops, special_float_select,
@@ -51,16 +52,17 @@ def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
 cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* tile) noexcept nogil:
     """Lay TILE rows side by side, -inf where there are fewer."""
     cdef Py_ssize_t row, i
-    for i in range(n):
-        for row in range(n_rows):
+    for row in range(n_rows):
+        for i in range(n):
             tile[i * TILE + row] = x[row * n + i]
-        for row in range(n_rows, TILE):
+    for row in range(n_rows, TILE):
+        for i in range(n):
             tile[i * TILE + row] = -INFINITY
 
 
 def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Write pieces [start, stop) of the log-sum-exp of X, (outer, n, inner), to out, (outer, inner)."""
-    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m, k
+    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m
     cdef real_t* scratch
     cdef real_t* tile
     cdef exp_sum found
@@ -88,12 +90,12 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                 row = start + piece * TILE
                 m = min(<Py_ssize_t> TILE, stop - row)
                 _turn(&X[row, 0, 0], m, n, tile)
+                # the tile is no longer needed when its first row receives the result
                 if real_t is double:
-                    double_ops.sum_exp_columns(tile, n, TILE, TILE, scratch)
+                    double_ops.log_sum_exp_columns(tile, n, TILE, TILE, scratch, tile)
                 else:
-                    float_ops.sum_exp_columns(tile, n, TILE, TILE, scratch)
-                for k in range(m):
-                    out[row + k, 0] = <real_t> _finish(scratch[k], scratch[TILE + k], scratch[2 * TILE + k])
+                    float_ops.log_sum_exp_columns(tile, n, TILE, TILE, scratch, tile)
+                memcpy(&out[row, 0], tile, m * sizeof(real_t))
         else:
             width = _width(n, inner)
             per_row = (inner + width - 1) // width
@@ -101,11 +103,9 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                 row, column = piece // per_row, piece % per_row * width
                 m = min(width, inner - column)
                 if real_t is double:
-                    double_ops.sum_exp_columns(&X[row, 0, column], n, inner, m, scratch)
+                    double_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, scratch, &out[row, column])
                 else:
-                    float_ops.sum_exp_columns(&X[row, 0, column], n, inner, m, scratch)
-                for k in range(m):
-                    out[row, column + k] = <real_t> _finish(scratch[k], scratch[m + k], scratch[2 * m + k])
+                    float_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, scratch, &out[row, column])
     free(scratch)
 
 

@@ -231,6 +231,18 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
     }
 }
 
+static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch,
+                                real *out) {
+    const real *largest = scratch, *count = largest + n_columns, *rest = count + n_columns;
+    sum_exp_columns(x, n, stride, n_columns, scratch);
+#pragma omp simd
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        real terms = log1p_point((count[k] - 1) + rest[k]);
+        /* an infinite or missing maximum decides by itself, unless there was NaN */
+        out[k] = largest[k] + (finite_or_zero(largest[k]) == largest[k] ? terms : rest[k]);
+    }
+}
+
 static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out,
                             ptrdiff_t out_stride, real *scratch) {
     real *restrict largest = scratch, *restrict count = largest + n_columns, *restrict factor = count + n_columns;
@@ -320,5 +332,5 @@ const special_float_ops TIER_NAME(special_float) = {
 #else
 const special_double_ops TIER_NAME(special_double) = {
 #endif
-    expit, log_expit, logit, entr, xlogy, rel_entr, kl_div, sum_exp, softmax, shift, sum_exp_columns, softmax_columns,
+    expit, log_expit, logit, entr, xlogy, rel_entr, kl_div, sum_exp, softmax, shift, log_sum_exp_columns, softmax_columns,
     sum, sum_entr, sum_rel_entr, sum_cross, sum_js};

@@ -30,7 +30,8 @@ typedef struct {
         /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
         void (*shift)(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out);                      \
         /* The same for n_columns columns side by side, of n values `stride` apart; scratch of 3 n_columns. */         \
-        void (*sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch);     \
+        void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch,  \
+                                    real *out);                                                                        \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride, real *scratch);                                                  \
         /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), p log q, and of the         \

@@ -20,8 +20,9 @@ cdef extern from "special.h":
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         void (*softmax)(const double* x, Py_ssize_t n, int log, double* out) noexcept nogil
         void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
-        void (*sum_exp_columns)(
-            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* scratch) noexcept nogil
+        void (*log_sum_exp_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* scratch, double* out
+        ) noexcept nogil
         void (*softmax_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, double* out,
             Py_ssize_t out_stride, double* scratch) noexcept nogil
@@ -44,8 +45,9 @@ cdef extern from "special.h":
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         void (*softmax)(const float* x, Py_ssize_t n, int log, float* out) noexcept nogil
         void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
-        void (*sum_exp_columns)(
-            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* scratch) noexcept nogil
+        void (*log_sum_exp_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* scratch, float* out
+        ) noexcept nogil
         void (*softmax_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, float* out,
             Py_ssize_t out_stride, float* scratch) noexcept nogil
