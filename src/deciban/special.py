@@ -127,8 +127,8 @@ def log_expit(x: Any, out: Any = None, **options: Any) -> Any:
     Examples
     --------
     >>> from deciban.special import log_expit
-    >>> log_expit(-1000.0)
-    np.float64(-1000.0)
+    >>> float(log_expit(-1000.0))
+    -1000.0
     """
     return _apply(elementwise.log_expit, "log_expit", (x,), out, options)
 
@@ -364,8 +364,8 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     Examples
     --------
     >>> from deciban.special import logsumexp
-    >>> logsumexp([1000.0, 1000.0])
-    np.float64(1000.6931471805599)
+    >>> float(logsumexp([1000.0, 1000.0]))
+    1000.6931471805599
     """
     real = _real(a) if b is None and not return_sign else None
     if real is None:
