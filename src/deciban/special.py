@@ -7,6 +7,7 @@ fused with its activation. Values are in nats.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +41,8 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
+# SciPy's loops of these have float32 for float32 alone; those of the others take small integers and float16 too
+_WIDENS = {"expit", "log_expit", "logit", "xlogy"}
 _BLOCK = 1 << 16  # values a block: 100 us, and less than a core's L2
 _LONG = 1 << 17  # values of a row that several threads share
 _AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
@@ -60,6 +63,7 @@ def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options:
             type(array) is np.ndarray and array.dtype == first.dtype and array.shape == first.shape
             for array in (*args[1:], *(() if out is None else (out,)))
         )
+        and all(_apart(array, out) for array in args)
     ):
         order = "C" if first.flags.c_contiguous else "F" if first.flags.f_contiguous else None
         arrays = (*args, *(() if out is None else (out,)))
@@ -74,9 +78,19 @@ def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options:
 
             run_blocks(task, len(blocks))
             return result
-    if any(np.asarray(arg).dtype.char in "gFDG" for arg in args):
+    dtypes = [np.asarray(arg).dtype for arg in args]
+    if any(dtype.char in "gFDG" for dtype in dtypes) or not {"dtype", "signature"}.isdisjoint(options):
         return getattr(scipy.special, name)(*args, out=out, **options)
+    if name in _WIDENS and any(dtype.kind in "biu" or dtype == np.float16 for dtype in dtypes):
+        args = tuple(np.asarray(arg, dtype=np.float64) for arg in args)
     return ufunc(*args, out=out, **options)
+
+
+def _apart(array: Array, out: Array | None) -> bool:
+    """Return whether writing to ``out``, or to the array itself, spoils nothing that has yet to be read."""
+    if out is None or not np.may_share_memory(array, out):
+        return True
+    return array.ctypes.data == out.ctypes.data and array.strides == out.strides
 
 
 def expit(x: Any, out: Any = None, **options: Any) -> Any:
@@ -261,42 +275,49 @@ def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
 # --- along an axis ---------------------------------------------------------------------------------------------------
 
 
-def _three_axes(x: Array, axis: Any) -> tuple[Array, Callable[[Array], Array], tuple[int, ...]]:
-    """Return x as (outer, n, inner) with the axes to reduce in the middle, how to undo that, and the reduced shape.
+class _Turned:
+    """An array of at least one dimension as (outer, n, inner), the axes to reduce in the middle.
 
     A view where the memory allows it: of a Fortran-ordered array its transpose.
     """
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    if any(not -max(x.ndim, 1) <= operator.index(a) < max(x.ndim, 1) for a in axes):
-        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for array of dimension {x.ndim}")
-    chosen = sorted({a % x.ndim for a in axes}) if x.ndim else []
-    if len(chosen) != len(tuple(axes)) and x.ndim:
-        raise ValueError("duplicate value in 'axis'")
-    reduced = tuple(1 if a in chosen else size for a, size in enumerate(x.shape))
-    order = list(range(x.ndim))
-    if not x.flags.c_contiguous and x.flags.f_contiguous:
-        order.reverse()
-    places = sorted(order.index(a) for a in chosen)
-    if places and places != list(range(places[0], places[-1] + 1)):  # not neighbours: the others first
-        order = [a for a in order if a not in chosen] + [a for a in order if a in chosen]
-        places = list(range(x.ndim - len(chosen), x.ndim))
-    turned = np.ascontiguousarray(x.transpose(order))
-    first, last = (places[0], places[-1] + 1) if places else (x.ndim, x.ndim)
-    sizes = [int(np.prod(turned.shape[a:b], dtype=np.intp)) for a, b in ((0, first), (first, last), (last, x.ndim))]
-    back = np.argsort(order)
 
-    def undo(y: Array) -> Array:
-        kept = [1 if first <= place < last else size for place, size in enumerate(turned.shape)]
-        return y.reshape(turned.shape if y.size == turned.size else kept).transpose(back)
+    def __init__(self, x: Array, axis: Any) -> None:
+        axes = _axes(axis, x.ndim)
+        if any(not -x.ndim <= operator.index(a) < x.ndim for a in axes):
+            raise np.exceptions.AxisError(f"axis {axis} is out of bounds for array of dimension {x.ndim}")
+        chosen = {a % x.ndim for a in axes}
+        if len(chosen) != len(axes):
+            raise ValueError("duplicate value in 'axis'")
+        order = list(range(x.ndim))
+        if not x.flags.c_contiguous and x.flags.f_contiguous:
+            order.reverse()
+        places = [place for place, a in enumerate(order) if a in chosen]
+        if places and places[-1] - places[0] >= len(places):  # not neighbours: the others first
+            order = [a for a in order if a not in chosen] + [a for a in order if a in chosen]
+            places = list(range(x.ndim - len(chosen), x.ndim))
+        first, last = (places[0], places[-1] + 1) if places else (x.ndim, x.ndim)
+        turned = np.ascontiguousarray(x.transpose(order))
+        self._back = np.argsort(order)
+        self._whole = turned.shape
+        self._kept = tuple(1 if first <= place < last else size for place, size in enumerate(turned.shape))
+        self.chosen = tuple(chosen)
+        cuts = ((0, first), (first, last), (last, x.ndim))
+        self.x = turned.reshape([math.prod(turned.shape[a:b]) for a, b in cuts])
 
-    return turned.reshape(sizes), undo, reduced
+    def whole(self, y: Array) -> Array:
+        """Turn an array of the shape of x back."""
+        return y.reshape(self._whole).transpose(self._back)
+
+    def reduced(self, y: Array) -> Array:
+        """Turn an array of shape (outer, inner) back, the reduced axes of length 1."""
+        return y.reshape(self._kept).transpose(self._back)
 
 
 def _real(x: Any) -> tuple[Array, np.dtype[Any]] | None:
     """Return x in float32 or float64, and the dtype of the result; None if only SciPy can compute with it."""
     x = np.asarray(x)
     if x.dtype.kind == "f" and x.dtype.itemsize <= 8:
-        return x.astype(np.float32 if x.dtype.itemsize <= 4 else np.float64, copy=False), x.dtype
+        return x.astype(np.float32 if x.dtype.itemsize <= 4 else np.float64, copy=False), x.dtype.newbyteorder("=")
     if x.dtype.kind in "iub":
         return x.astype(np.float64), np.dtype(np.float64)
     return None
@@ -371,7 +392,10 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     if real is None:
         return scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims, return_sign=return_sign)
     x, dtype = real
-    x3, undo, reduced = _three_axes(x, axis)
+    if x.ndim == 0:
+        x = x.reshape(1)  # as SciPy sees it
+    turned = _Turned(x, axis)
+    x3 = turned.x
     outer, n, inner = x3.shape
     out = np.full((outer, inner), -np.inf, x.dtype)
     if n and inner == 1 and n > _LONG and outer < 64:
@@ -381,8 +405,10 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     elif n and out.size:
         kernel = reductions.logsumexp
         _in_pieces(*_items(x3), lambda start, stop: kernel(x3, out, start, stop))
-    result = undo(out).astype(dtype, copy=False)
-    result = result.reshape(reduced) if keepdims else np.squeeze(result, axis=_axes(axis, x.ndim))
+    result = turned.reduced(out).astype(dtype, copy=False)
+    if keepdims:
+        return result
+    result = np.squeeze(result, axis=turned.chosen)
     return result[()] if result.ndim == 0 else result
 
 
@@ -403,7 +429,10 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
         found = getattr(scipy.special, name)(x, axis=axis)
         return found if out is None else _copied(found, out)
     values, dtype = real
-    x3, undo, _ = _three_axes(values, axis)
+    if values.ndim == 0:
+        values = values.reshape(1)
+    turned = _Turned(values, axis)
+    x3 = turned.x
     outer, n, inner = x3.shape
     direct = (
         isinstance(out, np.ndarray)
@@ -412,7 +441,8 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
         and out.flags.c_contiguous
         and out.flags.writeable
         and (values.flags.c_contiguous or not values.flags.f_contiguous)
-        and undo(x3).strides == out.strides
+        and turned.whole(x3).strides == out.strides
+        and _apart(x3, out.reshape(x3.shape))
     )
     target = out.reshape(x3.shape) if direct else np.empty(x3.shape, values.dtype)
     if inner == 1 and n > _LONG and outer < 64:
@@ -423,10 +453,8 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
         _in_pieces(*_items(x3), lambda start, stop: kernel(x3, log, target, start, stop))
     if direct:
         return out
-    found = (undo(target) if values.ndim else target.reshape(())).astype(dtype, copy=False)
-    if out is not None:
-        return _copied(found, out)
-    return found if values.ndim else found[()]
+    found = turned.whole(target).reshape(np.shape(x)).astype(dtype, copy=False)
+    return (found if found.ndim else found[()]) if out is None else _copied(found, out)
 
 
 def _copied(found: Any, out: Any) -> Any:

@@ -112,6 +112,31 @@ static inline real atanh_rest(real s) {
     return p * z;
 }
 
+/* The same for s^2 up to 1/9. */
+static inline real atanh_rest_wide(real s) {
+    real z = s * s;
+#ifdef REAL_IS_FLOAT
+    real p = 0.23229663f;
+    p = p * z + 0.21705543f;
+    p = p * z + 0.2859242f;
+    p = p * z + 0.39999706f;
+    p = p * z + 0.6666667f;
+#else
+    real p = 0x1.404a68b00ea1ep-3;
+    p = p * z + 0x1.32b131bfbf911p-4;
+    p = p * z + 0x1.bc4294420cb12p-4;
+    p = p * z + 0x1.e0a185a252c5ap-4;
+    p = p * z + 0x1.111aca4003459p-3;
+    p = p * z + 0x1.3b1350cd6e1c2p-3;
+    p = p * z + 0x1.745d199787303p-3;
+    p = p * z + 0x1.c71c71bece41fp-3;
+    p = p * z + 0x1.2492492499e52p-2;
+    p = p * z + 0x1.9999999999943p-2;
+    p = p * z + 0x1.5555555555555p-1;
+#endif
+    return p * z;
+}
+
 /* A positive finite number as 2^exponent times the fraction, which lies in [1/sqrt(2), sqrt(2)). */
 static inline real fraction(real x, real *exponent) {
     int small = x < SMALLEST_NORMAL;
@@ -153,5 +178,6 @@ static inline real log1p_point(real x) {
     real f = (m - 1) + c * (m / u);
     real found = log_whole(f / (2 + f), k);
     found = u > 0 ? found : u == 0 ? -INFINITY : NAN;
+    found = u == 1 ? x : found; /* the quotient would halve denormal numbers */
     return x <= LARGEST ? found : x;
 }

@@ -6,7 +6,8 @@
 NumPy hands over one run of values, or many; a run whose values are not neighbours goes through a buffer of CHUNK.
 
 Cost: arguments are read once and results written once, 1-2 ns an element of arithmetic (see special.c).
-Edge cases: as the mathematics says at 0, 1 and infinity, and as SciPy's functions of these names; NaN gives NaN.
+Edge cases: as the mathematics says at 0, 1 and infinity, and as SciPy's functions of these names; NaN gives NaN. There
+are no floating-point warnings: lanes compute what they then do not choose.
 Source: Muller, Elementary Functions: Algorithms and Implementation (3rd edition, 2016), chapters 3, 10, 11.
 """
 
@@ -15,6 +16,11 @@ cimport numpy as np
 from deciban._kernels.special cimport (
     special_double_ops, special_double_select, special_float_ops, special_float_select,
 )
+
+cdef extern from "<fenv.h>" nogil:
+    enum:
+        FE_ALL_EXCEPT
+    int feclearexcept(int)
 
 np.import_array()
 np.import_umath()
@@ -81,18 +87,22 @@ cdef void _run_2(number* _type, char** args, np.npy_intp n, np.npy_intp* steps, 
 
 cdef void _float_1(char** args, const np.npy_intp* n, const np.npy_intp* steps, void* function) noexcept nogil:
     _run_1[float](NULL, args, n[0], <np.npy_intp*> steps, function)
+    feclearexcept(FE_ALL_EXCEPT)
 
 
 cdef void _double_1(char** args, const np.npy_intp* n, const np.npy_intp* steps, void* function) noexcept nogil:
     _run_1[double](NULL, args, n[0], <np.npy_intp*> steps, function)
+    feclearexcept(FE_ALL_EXCEPT)
 
 
 cdef void _float_2(char** args, const np.npy_intp* n, const np.npy_intp* steps, void* function) noexcept nogil:
     _run_2[float](NULL, args, n[0], <np.npy_intp*> steps, function)
+    feclearexcept(FE_ALL_EXCEPT)
 
 
 cdef void _double_2(char** args, const np.npy_intp* n, const np.npy_intp* steps, void* function) noexcept nogil:
     _run_2[double](NULL, args, n[0], <np.npy_intp*> steps, function)
+    feclearexcept(FE_ALL_EXCEPT)
 
 
 ctypedef np.PyUFuncGenericFunction loop

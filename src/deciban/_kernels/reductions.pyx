@@ -14,11 +14,10 @@ Analysis, 2021).
 """
 
 from libc.math cimport INFINITY, isfinite, log1p
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
-    exp_sum, real_t, special_double_ops, special_double_select, special_float_ops, special_float_select,
+    COLUMNS, exp_sum, real_t, special_double_ops, special_double_select, special_float_ops, special_float_select,
 )
 
 cdef const special_float_ops* float_ops = special_float_select()
@@ -27,7 +26,6 @@ cdef const special_double_ops* double_ops = special_double_select()
 cdef enum:
     TILE = 64  # short rows at a time
     SHORT = 32  # values
-    WIDEST = 512  # columns at a time
     CACHED = 1 << 17  # values of a block of columns
 
 
@@ -37,7 +35,7 @@ cdef inline double _finish(double largest, double count, double rest) noexcept n
 
 
 cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
-    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> WIDEST, CACHED // max(n, <Py_ssize_t> 1))))
+    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, CACHED // max(n, <Py_ssize_t> 1))))
 
 
 def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
@@ -63,8 +61,7 @@ cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* tile) 
 def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Write pieces [start, stop) of the log-sum-exp of X, (outer, n, inner), to out, (outer, inner)."""
     cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m
-    cdef real_t* scratch
-    cdef real_t* tile
+    cdef real_t[SHORT * TILE] tile
     cdef exp_sum found
     if (
         out.shape[0] != X.shape[0] or out.shape[1] != inner or n == 0 or start < 0
@@ -73,10 +70,6 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
         raise ValueError("input, output and pieces do not agree")
     if stop <= start:
         return
-    scratch = <real_t*> malloc((3 * WIDEST + SHORT * TILE) * sizeof(real_t))
-    if scratch == NULL:
-        raise MemoryError
-    tile = scratch + 3 * WIDEST
     with nogil:
         if inner == 1 and n >= SHORT:
             for row in range(start, stop):
@@ -92,9 +85,9 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                 _turn(&X[row, 0, 0], m, n, tile)
                 # the tile is no longer needed when its first row receives the result
                 if real_t is double:
-                    double_ops.log_sum_exp_columns(tile, n, TILE, TILE, scratch, tile)
+                    double_ops.log_sum_exp_columns(tile, n, TILE, TILE, tile)
                 else:
-                    float_ops.log_sum_exp_columns(tile, n, TILE, TILE, scratch, tile)
+                    float_ops.log_sum_exp_columns(tile, n, TILE, TILE, tile)
                 memcpy(&out[row, 0], tile, m * sizeof(real_t))
         else:
             width = _width(n, inner)
@@ -103,17 +96,15 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                 row, column = piece // per_row, piece % per_row * width
                 m = min(width, inner - column)
                 if real_t is double:
-                    double_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, scratch, &out[row, column])
+                    double_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, &out[row, column])
                 else:
-                    float_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, scratch, &out[row, column])
-    free(scratch)
+                    float_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, &out[row, column])
 
 
 def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Write pieces [start, stop) of the softmax of X, or its logarithm, to out of the same shape (or X itself)."""
     cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m, i, k
-    cdef real_t* scratch
-    cdef real_t* tile
+    cdef real_t[SHORT * TILE] tile
     cdef real_t* to
     if (
         out.shape[0] != X.shape[0] or out.shape[1] != n or out.shape[2] != inner or n == 0 or start < 0
@@ -122,10 +113,6 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
         raise ValueError("input, output and pieces do not agree")
     if stop <= start:
         return
-    scratch = <real_t*> malloc((3 * WIDEST + SHORT * TILE) * sizeof(real_t))
-    if scratch == NULL:
-        raise MemoryError
-    tile = scratch + 3 * WIDEST
     with nogil:
         if inner == 1 and n >= SHORT:
             for row in range(start, stop):
@@ -139,9 +126,9 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
                 m = min(<Py_ssize_t> TILE, stop - row)
                 _turn(&X[row, 0, 0], m, n, tile)
                 if real_t is double:
-                    double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE, scratch)
+                    double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
                 else:
-                    float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE, scratch)
+                    float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
                 to = &out[row, 0, 0]
                 for k in range(m):
                     for i in range(n):
@@ -154,11 +141,10 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
                 m = min(width, inner - column)
                 if real_t is double:
                     double_ops.softmax_columns(
-                        &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner, scratch)
+                        &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner)
                 else:
                     float_ops.softmax_columns(
-                        &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner, scratch)
-    free(scratch)
+                        &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner)
 
 
 def sum_exp(const real_t[::1] x):

@@ -11,7 +11,8 @@
 
 #include "elementary.h"
 
-#define PIECE 4096 /* values whose maximum and sum are taken together: they stay in the first caches */
+#define PIECE 4096 /* values whose maximum is taken together: they stay in the first caches */
+#define RUN 256    /* values that one running sum takes, before it is added to the sum of sums */
 
 static inline real expit_point(real x) {
     real e = exp_point(x < 0 ? x : -x);
@@ -20,7 +21,7 @@ static inline real expit_point(real x) {
 
 static inline real log_expit_point(real x) {
     real e = exp_point(x < 0 ? x : -x);
-    return (x < 0 ? x : 0) - log1p_point(e);
+    return -(log1p_point(e) - (x < 0 ? x : 0));
 }
 
 /* log(p / (1 - p)): near 1/2 it is 2 atanh(2 p - 1), whose argument is exact. */
@@ -64,12 +65,14 @@ static inline real rel_entr_usual(real x, real y) {
     return x * log_whole(s, k);
 }
 
-/* x log(x / y) - x + y; where x is near y that is (x + y) (atanh(s) - s + s atanh(s)) with nothing to cancel. */
+/* x log(x / y) - x + y; up to a ratio of 2 that is (x + y) (atanh(s) - s + s atanh(s)), s = (x - y) / (x + y), where
+ * nothing cancels. */
 static inline real kl_div_usual(real x, real y) {
-    real k, s = log_parts(x, y, &k);
-    real rest = (real)0.5 * atanh_rest(s);
-    real part = s * (rest + s + s * rest);
-    return k == 0 ? x * part + y * part : x * log_whole(s, k) - x + y;
+    real k, s = log_parts(x, y, &k), half = x > 1 ? (real)0.5 : 1; /* so that x + y is finite */
+    real t = (half * x - half * y) / (half * x + half * y);
+    real rest = (real)0.5 * atanh_rest_wide(t);
+    real part = t * (rest + t + t * rest);
+    return t * t <= (real)(1.0 / 9.0) ? x * part + y * part : x * log_whole(s, k) - x + y;
 }
 
 #define MAP_1(name)                                                       \
@@ -149,14 +152,20 @@ static exp_sum sum_exp(const real *x, ptrdiff_t n) {
     for (ptrdiff_t start = 0; start < n; start += PIECE) {
         const real *piece = x + start;
         ptrdiff_t m = n - start < PIECE ? n - start : PIECE;
-        real largest = largest_of(piece, m), shift = finite_or_zero(largest), rest = 0, count = 0;
+        real largest = largest_of(piece, m), shift = finite_or_zero(largest);
+        exp_sum found = {largest, 0.0, 0.0};
+        for (ptrdiff_t from = 0; from < m; from += RUN) {
+            ptrdiff_t stop = m - from < RUN ? m : from + RUN;
+            real rest = 0, count = 0;
 #pragma omp simd reduction(+ : rest, count)
-        for (ptrdiff_t i = 0; i < m; i++) {
-            real term = exp_point(piece[i] - shift);
-            rest += piece[i] == largest ? 0 : term;
-            count += piece[i] == largest ? 1 : 0;
+            for (ptrdiff_t i = from; i < stop; i++) {
+                real term = exp_point(piece[i] - shift);
+                rest += piece[i] == largest ? 0 : term;
+                count += piece[i] == largest ? 1 : 0;
+            }
+            found.count += count;
+            found.rest += rest;
         }
-        exp_sum found = {largest, count, rest};
         total = together(total, found);
     }
     return total;
@@ -184,15 +193,21 @@ static void softmax(const real *x, ptrdiff_t n, int log, real *out) {
         shift(x, n, base, (real)rest, 1, out);
         return;
     }
-    real largest = largest_of(x, n), sum = 0;
+    real largest = largest_of(x, n);
     if (n <= PIECE) {
-#pragma omp simd reduction(+ : sum)
-        for (ptrdiff_t i = 0; i < n; i++) {
-            real term = exp_point(x[i] - largest);
-            out[i] = term;
-            sum += term;
+        double total = 0.0;
+        for (ptrdiff_t from = 0; from < n; from += RUN) {
+            ptrdiff_t stop = n - from < RUN ? n : from + RUN;
+            real part = 0;
+#pragma omp simd reduction(+ : part)
+            for (ptrdiff_t i = from; i < stop; i++) {
+                real term = exp_point(x[i] - largest);
+                out[i] = term;
+                part += term;
+            }
+            total += part;
         }
-        real factor = 1 / sum;
+        real factor = (real)(1.0 / total);
         if (factor != factor || largest == INFINITY || largest == -INFINITY) {
             factor = NAN; /* 0 / 0, or infinity / infinity */
         }
@@ -207,11 +222,13 @@ static void softmax(const real *x, ptrdiff_t n, int log, real *out) {
     shift(x, n, largest, (real)(1.0 / total), 0, out);
 }
 
-static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch) {
-    real *restrict largest = scratch, *restrict count = largest + n_columns, *restrict rest = count + n_columns;
+/* The maximum, the count and the rest of each of at most COLUMNS columns. */
+static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *restrict largest,
+                            double *restrict count, double *restrict rest) {
+    real some_count[COLUMNS], some_rest[COLUMNS];
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         largest[k] = -INFINITY;
-        count[k] = rest[k] = 0;
+        count[k] = rest[k] = 0.0;
     }
     for (ptrdiff_t i = 0; i < n; i++) {
         const real *row = x + i * stride;
@@ -220,42 +237,53 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
             largest[k] = row[k] > largest[k] ? row[k] : largest[k];
         }
     }
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const real *row = x + i * stride;
-#pragma omp simd
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        ptrdiff_t stop = n - from < RUN ? n : from + RUN;
         for (ptrdiff_t k = 0; k < n_columns; k++) {
-            real term = exp_point(row[k] - finite_or_zero(largest[k]));
-            rest[k] += row[k] == largest[k] ? 0 : term;
-            count[k] += row[k] == largest[k] ? 1 : 0;
+            some_count[k] = some_rest[k] = 0;
+        }
+        for (ptrdiff_t i = from; i < stop; i++) {
+            const real *row = x + i * stride;
+#pragma omp simd
+            for (ptrdiff_t k = 0; k < n_columns; k++) {
+                real term = exp_point(row[k] - finite_or_zero(largest[k]));
+                some_rest[k] += row[k] == largest[k] ? 0 : term;
+                some_count[k] += row[k] == largest[k] ? 1 : 0;
+            }
+        }
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            count[k] += some_count[k];
+            rest[k] += some_rest[k];
         }
     }
 }
 
-static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch,
-                                real *out) {
-    const real *largest = scratch, *count = largest + n_columns, *rest = count + n_columns;
-    sum_exp_columns(x, n, stride, n_columns, scratch);
+static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out) {
+    real largest[COLUMNS];
+    double count[COLUMNS], rest[COLUMNS];
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
-        real terms = log1p_point((count[k] - 1) + rest[k]);
+        real terms = log1p_point((real)((count[k] - 1) + rest[k]));
         /* an infinite or missing maximum decides by itself, unless there was NaN */
-        out[k] = largest[k] + (finite_or_zero(largest[k]) == largest[k] ? terms : rest[k]);
+        out[k] = largest[k] + (finite_or_zero(largest[k]) == largest[k] ? terms : (real)rest[k]);
     }
 }
 
 static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out,
-                            ptrdiff_t out_stride, real *scratch) {
-    real *restrict largest = scratch, *restrict count = largest + n_columns, *restrict factor = count + n_columns;
-    sum_exp_columns(x, n, stride, n_columns, scratch);
+                            ptrdiff_t out_stride) {
+    real largest[COLUMNS], factor[COLUMNS];
+    double count[COLUMNS], rest[COLUMNS];
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
-        real base = finite_or_zero(largest[k]), rest = factor[k];
+        real base = finite_or_zero(largest[k]);
         int finite = largest[k] == base;
         if (log) {
-            factor[k] = finite ? log1p_point((count[k] - 1) + rest) : largest[k] + rest;
+            factor[k] = finite ? log1p_point((real)((count[k] - 1) + rest[k])) : largest[k] + (real)rest[k];
             largest[k] = base;
         } else {
-            factor[k] = finite ? 1 / (count[k] + rest) : (real)NAN;
+            factor[k] = finite ? (real)(1 / (count[k] + rest[k])) : (real)NAN;
         }
     }
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -279,8 +307,8 @@ static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
 
 #define SUM_OF(term)                                                              \
     double total = 0.0;                                                           \
-    for (ptrdiff_t start = 0; start < n; start += PIECE) {                        \
-        ptrdiff_t stop = n - start < PIECE ? n : start + PIECE;                   \
+    for (ptrdiff_t start = 0; start < n; start += RUN) {                          \
+        ptrdiff_t stop = n - start < RUN ? n : start + RUN;                       \
         real part = 0;                                                            \
         _Pragma("omp simd reduction(+ : part)")                                   \
         for (ptrdiff_t i = start; i < stop; i++) {                                \

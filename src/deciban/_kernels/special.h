@@ -7,6 +7,8 @@
 
 #include "tier.h"
 
+#define COLUMNS 512 /* that are taken together, at most */
+
 /* What is known of some terms exp(x[i]): log sum = largest + log(count + rest), where `count` terms equal the largest
  * one, and `rest` is the sum of all others, divided by it. */
 typedef struct {
@@ -29,11 +31,10 @@ typedef struct {
         void (*softmax)(const real *x, ptrdiff_t n, int log, real *out);                                               \
         /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
         void (*shift)(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out);                      \
-        /* The same for n_columns columns side by side, of n values `stride` apart; scratch of 3 n_columns. */         \
-        void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *scratch,  \
-                                    real *out);                                                                        \
+        /* The same for at most COLUMNS columns side by side, of n values `stride` apart. */                           \
+        void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
-                                ptrdiff_t out_stride, real *scratch);                                                  \
+                                ptrdiff_t out_stride);                                                                 \
         /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), p log q, and of the         \
          * Jensen-Shannon terms rel_entr(p, m) + rel_entr(q, m), m = (p + q) / 2. */                                   \
         double (*sum)(const real *p, ptrdiff_t n);                                                                     \

@@ -4,6 +4,9 @@ ctypedef fused real_t:
     float
 
 cdef extern from "special.h":
+    enum:
+        COLUMNS
+
     ctypedef struct exp_sum:
         double largest
         double count
@@ -21,11 +24,10 @@ cdef extern from "special.h":
         void (*softmax)(const double* x, Py_ssize_t n, int log, double* out) noexcept nogil
         void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
         void (*log_sum_exp_columns)(
-            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* scratch, double* out
-        ) noexcept nogil
+            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out) noexcept nogil
         void (*softmax_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, double* out,
-            Py_ssize_t out_stride, double* scratch) noexcept nogil
+            Py_ssize_t out_stride) noexcept nogil
         double (*sum)(const double* p, Py_ssize_t n) noexcept nogil
         double (*sum_entr)(const double* p, Py_ssize_t n, double p_scale) noexcept nogil
         double (*sum_rel_entr)(
@@ -46,11 +48,10 @@ cdef extern from "special.h":
         void (*softmax)(const float* x, Py_ssize_t n, int log, float* out) noexcept nogil
         void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
         void (*log_sum_exp_columns)(
-            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* scratch, float* out
-        ) noexcept nogil
+            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out) noexcept nogil
         void (*softmax_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, float* out,
-            Py_ssize_t out_stride, float* scratch) noexcept nogil
+            Py_ssize_t out_stride) noexcept nogil
         double (*sum)(const float* p, Py_ssize_t n) noexcept nogil
         double (*sum_entr)(const float* p, Py_ssize_t n, double p_scale) noexcept nogil
         double (*sum_rel_entr)(

@@ -1,0 +1,358 @@
+"""Special functions against SciPy's, and against 60 digits (see accuracy.py)."""
+
+import warnings
+from pathlib import Path
+
+import accuracy
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import deciban
+from deciban import special
+
+ONE = ("expit", "log_expit", "logit", "entr")
+TWO = ("xlogy", "rel_entr", "kl_div")
+ALONG = ("logsumexp", "softmax", "log_softmax")
+DTYPES = (np.float32, np.float64)
+TOLERANCE = {np.float16: 2e-3, np.float32: 2e-6, np.float64: 1e-13, np.longdouble: 1e-13}
+LAYOUTS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "reversed": lambda x: x[..., ::-1].copy()[..., ::-1],
+}
+# SciPy's functions warn of infinities on the way; ours of NaN.
+quiet = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+
+
+def both(name, *args, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return getattr(special, name)(*args, **options), getattr(scipy.special, name)(*args, **options)
+
+
+def same(found, expected, cancels=0.0):
+    """Shape, dtype, infinities and NaN as SciPy's, values near; ``cancels`` is what SciPy's may lose, absolutely."""
+    assert type(found) is type(expected)
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    rtol = TOLERANCE[expected.dtype.type]
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol + cancels)
+
+
+def values(dtype):
+    return st.floats(-1e4, 1e4, width=np.finfo(dtype).bits) | st.sampled_from([0.0, 745.0, -745.0, np.inf, -np.inf])
+
+
+def arrays(dtype, min_side=0):
+    shape = hnp.array_shapes(min_dims=1, max_dims=3, min_side=min_side, max_side=9)
+    return hnp.arrays(dtype, shape, elements=values(dtype) | st.just(np.nan))
+
+
+# --- elementwise -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ONE)
+@given(data=st.data())
+def test_one_argument(name, dtype, data):
+    x = data.draw(arrays(dtype))
+    before = x.copy()
+    same(*both(name, x))
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", TWO)
+@given(data=st.data())
+def test_two_arguments(name, dtype, data):
+    x = data.draw(arrays(dtype))
+    y = data.draw(hnp.arrays(dtype, x.shape[-1:], elements=values(dtype)))
+    found, expected = both(name, x, y)
+    if name == "kl_div":  # limits, where SciPy's is NaN; its digits cancel
+        infinite = (np.isinf(x) | np.isinf(y)) & np.isnan(expected)
+        found = np.where(infinite, np.nan, found).astype(dtype)
+    same(found, expected, TOLERANCE[dtype] * 1e5)
+
+
+def test_kl_div_of_infinities_is_the_limit():
+    found, expected = both("kl_div", [np.inf, 1.0, np.inf], [1.0, np.inf, np.inf])
+    np.testing.assert_array_equal(found, [np.inf, np.inf, np.nan])
+    assert np.isnan(expected).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [*DTYPES, np.float16, np.longdouble, np.int32, np.int64])
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_layouts_and_dtypes(name, dtype, layout):
+    x = LAYOUTS[layout](np.arange(12).reshape(3, 4).astype(dtype) / dtype(1)).astype(dtype)
+    x.flags.writeable = False
+    args = [x] * (1 + (name in TWO))
+    if dtype is np.longdouble and name not in ("expit", "log_expit", "logit"):  # SciPy has no such loop either
+        with pytest.raises(TypeError):
+            getattr(special, name)(*args)
+    elif dtype is np.float16:
+        np.testing.assert_allclose(*both(name, *args), rtol=1e-6, atol=1e-6)
+    else:
+        same(*both(name, *args))
+
+
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_lists_scalars_out_and_where(name):
+    n = 1 + (name in TWO)
+    for x in ([0.25, 0.5], 0.5, np.array(0.5), []):
+        same(*both(name, *[x] * n))
+    x, out = np.linspace(0.1, 0.9, 70001), np.empty(70001)
+    assert getattr(special, name)(*[x] * n, out=out) is out
+    np.testing.assert_array_equal(out, getattr(special, name)(*[x] * n))
+    kept = getattr(special, name)(*[x] * n, out=np.full(x.shape, 7.0), where=x > 0.5)
+    np.testing.assert_array_equal(kept, np.where(x > 0.5, out, 7.0))
+
+
+@pytest.mark.parametrize("name", ["expit", "xlogy"])
+def test_out_may_be_the_input(name):
+    x = np.linspace(0.1, 0.9, 200001)
+    args = [x] * (1 + (name in TWO))
+    expected = getattr(special, name)(*args)
+    getattr(special, name)(*args, out=x)
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_complex_numbers_go_to_scipy():
+    z = np.array([1 + 2j, 0.5j])
+    np.testing.assert_array_equal(*both("xlogy", z, z))
+    np.testing.assert_array_equal(*both("logsumexp", z))
+
+
+# --- along an axis ---------------------------------------------------------------------------------------------------
+
+
+@quiet
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALONG)
+@given(data=st.data())
+def test_along_an_axis(name, dtype, data):
+    x = data.draw(arrays(dtype, min_side=1))
+    axis = data.draw(st.none() | st.integers(-x.ndim, x.ndim - 1) | hnp.valid_tuple_axes(x.ndim, min_size=1))
+    x = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)))](x)
+    before = x.copy()
+    options = {"keepdims": data.draw(st.booleans())} if name == "logsumexp" else {}
+    same(*both(name, x, axis=axis, **options))
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("inner", [1, 2, 15, 16, 17, 513])
+@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 200])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALONG)
+def test_borders_of_columns(name, dtype, n, inner):
+    x = np.random.default_rng(n).normal(0, 5, (3, n, inner)).astype(dtype)
+    found, expected = both(name, x.astype(float), axis=1)
+    np.testing.assert_allclose(getattr(special, name)(x, axis=1), expected, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@quiet
+@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 4096, 4097, 2**17 - 1, 2**17, 2**17 + 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALONG)
+def test_borders_of_rows_and_unusual_rows(name, dtype, n):
+    x = np.random.default_rng(n).normal(0, 5, n).astype(dtype)
+    _, expected = both(name, x.astype(float))
+    np.testing.assert_allclose(getattr(special, name)(x), expected, rtol=2e-5 if dtype is np.float32 else 1e-12)
+    for fill in (0.0, 1e4, -1e4, -np.inf):
+        for last in (fill, np.inf, -np.inf, np.nan):
+            row = np.full(n, fill, dtype)
+            row[-1] = last
+            found, expected = both(name, row)
+            np.testing.assert_allclose(found, expected, rtol=1e-4 if dtype is np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, np.float16, np.longdouble, np.int32, np.int64])
+@pytest.mark.parametrize("name", ALONG)
+def test_dtypes_along_an_axis(name, dtype):
+    same(*both(name, np.arange(12).reshape(3, 4).astype(dtype), axis=1))
+
+
+def test_factors_and_signs():
+    x, b = np.arange(6.0).reshape(2, 3), np.array([1.0, -2.0, 0.5])
+    for found, expected in zip(*both("logsumexp", x, axis=1, b=b, return_sign=True), strict=True):
+        same(found, expected)
+    same(*both("logsumexp", x, b=2.0, axis=0, keepdims=True))
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_axes_that_do_not_exist(name):
+    x, function = np.zeros((2, 3)), getattr(special, name)
+    for axis in (2, -3, (0, 2)):
+        with pytest.raises(np.exceptions.AxisError):
+            function(x, axis=axis)
+    with pytest.raises(ValueError, match="duplicate"):
+        function(x, axis=(1, -1))
+
+
+def test_ten_million_values():
+    x = np.zeros(10**7, np.float32)
+    assert special.logsumexp(x) == np.float32(np.log(1e7))
+    assert special.softmax(x)[-1] == np.float32(1e-7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ONE, *TWO, *ALONG])
+def test_threads_do_not_change_a_bit(name, dtype):
+    x = np.random.default_rng(0).uniform(0.01, 0.99, 2**17 + 77).astype(dtype)
+    table = x[: 2**17].reshape(2**9, -1)
+    found = []
+    for n_threads in (1, 2, 5):
+        with deciban.config_context(n_threads=n_threads):
+            function = getattr(special, name)
+            one = function(x, x[::-1].copy()) if name in TWO else function(x)
+            along = [function(table, axis=a) for a in (0, 1)] if name in ALONG else []
+            found.append(b"".join(np.asarray(v).tobytes() for v in [one, *along]))
+    assert found[0] == found[1] == found[2]
+
+
+# --- joint log-likelihoods, products ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (5, 3), (3000, 40)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalize_log_joint(dtype, shape):
+    x = np.random.default_rng(0).normal(0, 30, shape).astype(dtype)
+    log_p, p, largest = special.normalize_log_joint(x)
+    same(log_p, special.log_softmax(x, axis=1))
+    same(p, special.softmax(x, axis=1))
+    np.testing.assert_array_equal(largest, x.argmax(axis=1))
+    for bad in (np.zeros(3), np.zeros((3, 0)), np.zeros((2, 2), complex)):
+        with pytest.raises(ValueError, match="jll must be"):
+            special.normalize_log_joint(bad)
+
+
+def untidy(container, dtype):
+    """A CSR matrix whose rows are unsorted and hold duplicates."""
+    parts = np.array([1, 2, 3, 4, 5], dtype), np.array([2, 0, 2, 1, 0]), np.array([0, 3, 3, 5])
+    return container(parts, shape=(3, 4))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_matrix, sp.csr_array])
+@pytest.mark.parametrize("name", ["affine_sigmoid", "affine_softmax"])
+def test_affine(name, container, dtype):
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(4, 3)).astype(dtype), rng.normal(size=3).astype(dtype)
+    X = untidy(sp.csr_array, dtype).toarray() if container is np.asarray else untidy(container, dtype)
+    dense = untidy(sp.csr_array, dtype).toarray()
+    function = getattr(special, name)
+    activate = scipy.special.expit if name == "affine_sigmoid" else lambda z: scipy.special.softmax(z, axis=1)
+    same(function(X, W, b), activate(dense @ W + b))
+    same(function(X, W), activate(dense @ W))
+    assert function(X[:0], W).shape == (0, 3)
+    for arguments in ((X, W[:2]), (X, W, b[:2]), (X, W[0])):
+        with pytest.raises(ValueError, match="shape"):
+            function(*arguments)
+    if container is not np.asarray:
+        X.indices[0] = 9
+        with pytest.raises(ValueError, match="out of range"):
+            function(X, W)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_affine_of_many_blocks(container):
+    X = sp.random(5000, 50, 0.1, random_state=0, format="csr").toarray()
+    W = np.random.default_rng(0).normal(size=(50, 40))
+    expected = scipy.special.softmax(X @ W, axis=1)
+    found = []
+    for n_threads in (1, 2, 5):
+        with deciban.config_context(n_threads=n_threads):
+            found.append(special.affine_softmax(container(X), W))
+    same(found[0], expected)
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
+
+
+# --- where a careless path would show ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_output_may_overlap_the_input(n_threads):
+    for read, write in (
+        (slice(None, -1), slice(1, None)),
+        (slice(1, None), slice(None, -1)),
+        (slice(None), slice(None)),
+    ):
+        x = np.linspace(-5, 5, 200_001)
+        expected = scipy.special.expit(x[read].copy())
+        with deciban.config_context(n_threads=n_threads):
+            special.expit(x[read], out=x[write])
+        np.testing.assert_allclose(x[write], expected, rtol=1e-14)
+        rows = np.linspace(-5, 5, 90_000).reshape(300, 300)
+        whole = scipy.special.softmax(rows, axis=1)
+        with deciban.config_context(n_threads=n_threads):
+            np.testing.assert_allclose(special.softmax(rows, axis=1, out=rows), whole, rtol=1e-13)
+
+
+def test_softmax_into_any_output():
+    x = np.random.default_rng(0).normal(size=(40, 50))
+    expected = scipy.special.softmax(x, axis=0)
+    for out in (
+        np.empty((40, 50)),
+        np.empty((40, 50), order="F"),
+        np.empty((40, 100))[:, ::2],
+        np.empty((40, 50), "f4"),
+    ):
+        assert special.softmax(x, axis=0, out=out) is out
+        np.testing.assert_allclose(out, expected, rtol=1e-6 if out.dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("name", ["logsumexp", "softmax", "log_softmax"])
+def test_scalars_and_nothing(name):
+    ours, theirs = getattr(special, name), getattr(scipy.special, name)
+    assert ours(3.0) == theirs(3.0)
+    for shape, axis in (((0, 3), 1), ((0, 3, 2), -1)):
+        assert ours(np.zeros(shape), axis=axis).shape == theirs(np.zeros(shape), axis=axis).shape
+    assert special.logsumexp(3.0, keepdims=True).shape == (1,)
+    assert special.logsumexp(np.zeros((3, 0)), axis=0).shape == (0,)
+
+
+def test_long_columns_of_float32_lose_nothing():
+    n = (1 << 24) + 1000  # a float32 counts no further than 2^24
+    found = special.logsumexp(np.zeros((n, 2), np.float32), axis=0)
+    np.testing.assert_allclose(found, np.log(n), rtol=1e-6)
+
+
+def test_special_functions_do_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("expit", "log_expit", "logit", "entr"):
+            getattr(special, name)([np.nan, np.inf, -np.inf, 0.0, 1.0, 1e308, 5e-324])
+        for name in TWO:
+            getattr(special, name)([np.nan, np.inf, 0.0, 1.0, 1e308], [1.0, 1.0, 0.0, 0.0, 5e-324])
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint8, np.int16, np.int32, np.int64, np.float16])
+def test_dtypes_are_those_of_scipy(dtype):
+    x = np.ones(3, dtype)
+    for name in ("expit", "log_expit", "logit", "entr"):
+        assert getattr(special, name)(x).dtype == getattr(scipy.special, name)(x).dtype, name
+    for name in TWO:
+        assert getattr(special, name)(x, x).dtype == getattr(scipy.special, name)(x, x).dtype, name
+
+
+# --- accuracy --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", accuracy.rows(), ids=accuracy.label)
+def test_accuracy(row):
+    ours, _ = accuracy.measure(row, 200, 2)
+    # x log(x / y) - x + y cancels a little where y is half of x or less, or more than twice as large
+    assert ours <= (5.0 if row[0] == "kl_div" else 4.0)
+
+
+def test_the_table_names_every_row():
+    table = (Path(__file__).parents[1] / "docs" / "accuracy.md").read_text()
+    assert [row for row in accuracy.rows() if accuracy.label(row) not in table] == []
