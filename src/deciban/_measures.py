@@ -38,16 +38,14 @@ def rows(p: Any, axis: int, name: str) -> Any:
             raise ValueError(f"{name} must have two dimensions if it is sparse, got {p.ndim}")
         if axis not in (-2, -1, 0, 1):
             raise ValueError(f"axis {axis} is out of bounds for a sparse matrix")
-        X = (p if axis in (-1, 1) else p.T).tocsr()
-        if X.dtype.kind not in "fiub":
-            raise ValueError(f"{name} must be real numbers, got dtype {X.dtype}")
-        parts = csr_parts(X)
-        checked = sp.csr_matrix(X.shape)
-        checked.data, checked.indices, checked.indptr = parts[0].astype(np.float64, copy=False), *parts[1:]
-        if not checked.has_canonical_format:
-            checked = checked.copy()
-            checked.sum_duplicates()
-        return checked
+        if p.dtype.kind not in "fiub":
+            raise ValueError(f"{name} must be real numbers, got dtype {p.dtype}")
+        X = _checked(p)
+        if axis not in (-1, 1):
+            X = X.T.tocsr()
+        if not X.has_canonical_format:
+            X.sum_duplicates()
+        return X
     array = np.asarray(p)
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8 or array.ndim == 0:
         raise ValueError(
@@ -55,6 +53,23 @@ def rows(p: Any, axis: int, name: str) -> Any:
         )
     array = np.moveaxis(array, axis, -1)
     return np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
+
+
+def _checked(p: Any) -> Any:
+    """Return a sparse matrix as CSR of our own; SciPy's conversions trust indices, so they are checked first."""
+    if p.format == "csc":
+        return sp.csr_matrix(_checked(p.T).T)
+    if p.format != "csr":
+        X = p.tocoo()
+        for index, size in zip((X.row, X.col), X.shape, strict=True):
+            if len(index) and not 0 <= index.min() <= index.max() < size:
+                raise ValueError(f"an index of the sparse matrix is out of range for {size} rows or columns")
+        p = X.tocsr()
+    data, indices, indptr = csr_parts(p)
+    n_entries = int(indptr[-1])
+    X = sp.csr_matrix(p.shape)
+    X.data, X.indices, X.indptr = data[:n_entries].astype(np.float64), indices[:n_entries].copy(), indptr.copy()
+    return X
 
 
 def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, axis: int, weights: Any) -> Measured:
@@ -70,9 +85,12 @@ def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, ax
         return _sparse(measure, P, Q, normalize) * scale
     shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
     dtype = np.result_type(P, Q)
-    P2 = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(-1, n)
-    one = Q.ndim == 1 or Q.shape[:-1] == (1,)
-    Q2 = np.ascontiguousarray(Q if one else np.broadcast_to(Q, (*shape, n)), dtype).reshape(-1, n)
+    n_rows = math.prod(shape)
+    P2 = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(n_rows, n)
+    if Q.ndim == 1 or Q.shape[:-1] == (1,):
+        Q2 = np.ascontiguousarray(Q, dtype).reshape(1, n)
+    else:
+        Q2 = np.ascontiguousarray(np.broadcast_to(Q, (*shape, n)), dtype).reshape(n_rows, n)
     out = np.empty(len(P2))
     if len(P2):
         blocks = cut(len(P2), max(1, BLOCK // max(n, 1)))
@@ -130,4 +148,5 @@ def _weighted(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> 
     else:
         middle = 0.5 * (P + Q)
         terms = 0.5 * (rel_entr(P, middle) + rel_entr(Q, middle))
-    return terms @ weights
+    with np.errstate(all="ignore"):
+        return (terms @ weights).astype(np.result_type(P, Q), copy=False)

@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from sklearn.base import OutlierMixin
+from sklearn.pipeline import Pipeline
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from deciban._kernels import divergences
 from deciban._measures import BLOCK, Array, Measured, measure, rows, unit
@@ -39,7 +43,7 @@ __all__ = [
 
 
 def _is_model(value: Any) -> bool:
-    return any(hasattr(value, name) for name in ("predict_proba", "predict_joint_log_proba", "score_samples"))
+    return any(hasattr(value, name) for name in ("predict", "predict_proba", "score_samples"))
 
 
 def entropy(
@@ -252,8 +256,13 @@ def perplexity(
     if _is_model(p):
         if X is None:
             raise ValueError("the perplexity of a model needs samples, X")
-        events = float(X.sum() if n_events is None else n_events)
-        return math.exp(-log_likelihood(p, X) / events)
+        if n_events is None:
+            samples = p[:-1].transform(X) if isinstance(p, Pipeline) else X
+            n_events = float(samples.sum() if sp.issparse(samples) else np.asarray(samples, dtype=np.float64).sum())
+        if not n_events > 0:
+            raise ValueError(f"the number of events must be positive, got {n_events}; give n_events")
+        with np.errstate(over="ignore"):
+            return float(np.exp(-log_likelihood(p, X) / n_events))
     if X is not None:
         raise ValueError("X goes with a model, and p is none")
     return np.exp(entropy(p, normalize=normalize, axis=axis))
@@ -313,10 +322,12 @@ def log_likelihood(
     if _is_model(p):
         if y is not None:
             return _log_likelihood_of_labels(p, X, y, weights)[0] * unit(base)
-        if hasattr(p, "score_samples"):
-            scores = np.asarray(p.score_samples(X))
-        elif hasattr(p, "predict_joint_log_proba"):
+        if isinstance(p, Pipeline):
+            p, X = p[-1], p[:-1].transform(X)
+        if hasattr(p, "predict_joint_log_proba"):
             scores = logsumexp(p.predict_joint_log_proba(X), axis=1)
+        elif hasattr(p, "score_samples") and not isinstance(p, OutlierMixin):  # whose scores are no likelihoods
+            scores = np.asarray(p.score_samples(X))
         else:
             raise TypeError(f"{type(p).__name__} does not model samples: give the labels y")
         return float(scores.sum() if weights is None else scores @ np.asarray(weights)) * unit(base)
@@ -333,9 +344,10 @@ def _log_likelihood_of_labels(model: Any, X: Any, y: Any, weights: Any) -> tuple
     """Return the weighted sum of log P(y | x), and the sum of weights."""
     if y is None:
         raise ValueError("the likelihood of labels needs y")
-    if not hasattr(model, "predict_proba"):
-        raise TypeError(f"{type(model).__name__} has no predict_proba")
-    labels, classes = np.asarray(y), np.asarray(model.classes_)
+    check_is_fitted(model)
+    if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
+        raise TypeError(f"{type(model).__name__} has no probabilities of classes (predict_proba and classes_)")
+    labels, classes = column_or_1d(y), np.asarray(model.classes_)
     codes = np.searchsorted(classes, labels)
     known = codes < len(classes)
     known[known] = classes[codes[known]] == labels[known]
@@ -494,9 +506,12 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     P, a, b = _joint(joint, normalize)
     if sp.issparse(P):
         row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
-        terms = rel_entr(P.data, a[row] * b[P.indices])
+        # a row's share of the product is taken off first, which may be too small a number otherwise
+        terms = a[row] * rel_entr(P.data / a[row], b[P.indices])
     else:
-        terms = rel_entr(P, np.outer(a, b))
+        terms = a[a > 0, np.newaxis] * rel_entr(P[a > 0] / a[a > 0, np.newaxis], b)
+    if normalize and not a.sum() > 0:
+        return math.nan
     return float(np.sum(terms, dtype=np.float64)) * unit(base)
 
 
@@ -538,9 +553,9 @@ def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: f
         if sp.issparse(P):
             row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
             P = P.copy()
-            P.data = np.log(P.data / (a[row] * b[P.indices])) * scale
+            P.data = np.log(P.data / a[row] / b[P.indices]) * scale
             return P
-        return np.log(P / np.outer(a, b)) * scale
+        return np.log(P / a[:, np.newaxis] / b) * scale
 
 
 def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[np.float64]:
@@ -610,6 +625,14 @@ def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
     return P, Q
 
 
+def _without_rows_of_zero(D: Array, P: Any, Q: Any, normalize: bool) -> None:
+    """Set to NaN what belongs to sparse rows without a distribution; dense ones are NaN already."""
+    if normalize and sp.issparse(P):
+        D[np.diff(P.indptr) == 0] = np.nan
+    if normalize and sp.issparse(Q):
+        D[:, np.diff(Q.indptr) == 0] = np.nan
+
+
 def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
     """Return the Kullback-Leibler divergence of every row of Q from every row of P.
 
@@ -660,6 +683,7 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         np.maximum(D, 0.0, out=D)  # rounding
     if some:
         D[np.asarray(P @ impossible.T.astype(dense.dtype)) > 0] = np.inf
+    _without_rows_of_zero(D, P, Q, normalize)
     return D * dense.dtype.type(unit(base))
 
 
@@ -699,6 +723,7 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
         for row in range(P.shape[0]):
             out[row] = js_divergence(Q, P[row])
+        _without_rows_of_zero(out, P, Q, normalize)
         return out * unit(base)
     dtype = np.result_type(P, Q)
     P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)

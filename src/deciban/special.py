@@ -261,7 +261,8 @@ def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     Notes
     -----
     Where x is near y, SciPy's function loses the digits that cancel (all of them for a relative difference below 1e-8,
-    with negative results); this one does not. For an infinite x or y, where SciPy gives NaN, the result is the limit.
+    with negative results); this one does not. Where x or y is infinite, or x / y overflows or
+    vanishes, SciPy gives NaN or an infinity; the result here is the limit, or the number.
 
     Examples
     --------

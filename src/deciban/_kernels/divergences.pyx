@@ -3,6 +3,8 @@
     ENTROPY: -sum_f p_f log p_f, CROSS: -sum_f p_f log q_f, KL: sum_f p_f log(p_f / q_f),
     JS: sum_f (p_f log(p_f / m_f) + q_f log(q_f / m_f)) / 2 with m = (p + q) / 2; in nats
 
+Divergences are sums of terms x log(x / y) - x + y where what is added cancels: they are never negative.
+
 `normalize` divides every row by its sum first. A sparse row is gathered into pairs (p_f, q_f) of the features that
 either has, so that they are neighbours as those of a dense row are; q is looked up in a dense row of scratch.
 
@@ -13,6 +15,7 @@ Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapt
 the Shannon entropy (IEEE Transactions on Information Theory, 1991).
 """
 
+from libc.math cimport NAN
 from libc.stdlib cimport free, malloc
 
 from deciban._kernels.special cimport (
@@ -46,7 +49,8 @@ cdef double _measure(int measure, const real_t* p, const real_t* q, Py_ssize_t n
         if measure == _CROSS:
             return -double_ops.sum_cross(p, q, n, a, b)
         if measure == _KL:
-            return double_ops.sum_rel_entr(p, q, n, a, b)
+            # of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel
+            return (double_ops.sum_kl_div if normalize else double_ops.sum_rel_entr)(p, q, n, a, b)
         return 0.5 * double_ops.sum_js(p, q, n, a, b)
     else:
         if normalize:
@@ -57,7 +61,8 @@ cdef double _measure(int measure, const real_t* p, const real_t* q, Py_ssize_t n
         if measure == _CROSS:
             return -float_ops.sum_cross(p, q, n, a, b)
         if measure == _KL:
-            return float_ops.sum_rel_entr(p, q, n, a, b)
+            # of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel
+            return (float_ops.sum_kl_div if normalize else float_ops.sum_rel_entr)(p, q, n, a, b)
         return 0.5 * float_ops.sum_js(p, q, n, a, b)
 
 
@@ -95,6 +100,8 @@ cdef void _measure_short(
             double_ops.entr(p, terms, size)
         elif measure == _CROSS:
             double_ops.xlogy(p, q, terms, size)
+        elif measure == _KL and normalize:
+            double_ops.kl_div(p, q, terms, size)
         elif measure == _KL:
             double_ops.rel_entr(p, q, terms, size)
     else:
@@ -102,17 +109,19 @@ cdef void _measure_short(
             float_ops.entr(p, terms, size)
         elif measure == _CROSS:
             float_ops.xlogy(p, q, terms, size)
+        elif measure == _KL and normalize:
+            float_ops.kl_div(p, q, terms, size)
         elif measure == _KL:
             float_ops.rel_entr(p, q, terms, size)
     if measure == _JS:
         for i in range(size):
             middle[i] = <real_t> 0.5 * (p[i] + q[i])
         if real_t is double:
-            double_ops.rel_entr(p, middle, terms, size)
-            double_ops.rel_entr(q, middle, p, size)
+            double_ops.kl_div(p, middle, terms, size)
+            double_ops.kl_div(q, middle, p, size)
         else:
-            float_ops.rel_entr(p, middle, terms, size)
-            float_ops.rel_entr(q, middle, p, size)
+            float_ops.kl_div(p, middle, terms, size)
+            float_ops.kl_div(q, middle, p, size)
         for i in range(size):
             terms[i] = <real_t> 0.5 * (terms[i] + p[i])
     for row in range(n_rows):
@@ -135,7 +144,7 @@ def dense_rows(
     ):
         raise ValueError("rows and output do not agree in shape")
     if n == 0:
-        out[start:stop] = 0.0
+        out[start:stop] = NAN if normalize else 0.0
         return
     if n < SHORT:
         scratch = <real_t*> malloc(4 * ROOM * sizeof(real_t))
@@ -210,5 +219,8 @@ def sparse_rows(
                     q[size] = looked_up[q_indices[j]]
                     looked_up[q_indices[j]] = 0.0
                     size += 1
-            out[row] = _measure[double](measure, p, q, size, normalize) if size or normalize else 0.0
+            if size:
+                out[row] = _measure[double](measure, p, q, size, normalize)
+            else:
+                out[row] = NAN if normalize else 0.0
     free(looked_up)

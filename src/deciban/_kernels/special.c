@@ -345,9 +345,23 @@ static double sum_cross(const real *p, const real *q, ptrdiff_t n, double p_scal
     SUM_OF(xlogy_point(a * p[i], b * q[i]))
 }
 
+/* The same terms less x, plus y: none is negative. */
+static inline real kl_div_point(real x, real y) {
+    real found = kl_div_usual(x, y);
+    found = x > 0 && y > 0 ? found : INFINITY;
+    found = x == 0 && y >= 0 ? y : found;
+    return x == x && y == y && x <= LARGEST && y <= LARGEST ? found : NAN;
+}
+
+static double sum_kl_div(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {
+    real a = (real)p_scale, b = (real)q_scale;
+    SUM_OF(kl_div_point(a * p[i], b * q[i]))
+}
+
+/* What is added to both divergences cancels, exactly. */
 static inline real js_point(real x, real y) {
     real middle = (real)0.5 * (x + y);
-    return rel_entr_point(x, middle) + rel_entr_point(y, middle);
+    return kl_div_point(x, middle) + kl_div_point(y, middle);
 }
 
 static double sum_js(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {
@@ -361,4 +375,4 @@ const special_float_ops TIER_NAME(special_float) = {
 const special_double_ops TIER_NAME(special_double) = {
 #endif
     expit, log_expit, logit, entr, xlogy, rel_entr, kl_div, sum_exp, softmax, shift, log_sum_exp_columns, softmax_columns,
-    sum, sum_entr, sum_rel_entr, sum_cross, sum_js};
+    sum, sum_entr, sum_rel_entr, sum_kl_div, sum_cross, sum_js};

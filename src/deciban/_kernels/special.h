@@ -35,11 +35,12 @@ typedef struct {
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride);                                                                 \
-        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), p log q, and of the         \
-         * Jensen-Shannon terms rel_entr(p, m) + rel_entr(q, m), m = (p + q) / 2. */                                   \
+        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), p log q, and   \
+         * kl_div(p, m) + kl_div(q, m), m = (p + q) / 2. */                                                            \
         double (*sum)(const real *p, ptrdiff_t n);                                                                     \
         double (*sum_entr)(const real *p, ptrdiff_t n, double p_scale);                                                \
         double (*sum_rel_entr)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);             \
+        double (*sum_kl_div)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);               \
         double (*sum_cross)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                \
         double (*sum_js)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                   \
     } type;

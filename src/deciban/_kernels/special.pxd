@@ -32,6 +32,8 @@ cdef extern from "special.h":
         double (*sum_entr)(const double* p, Py_ssize_t n, double p_scale) noexcept nogil
         double (*sum_rel_entr)(
             const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        double (*sum_kl_div)(
+            const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
         double (*sum_cross)(
             const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
         double (*sum_js)(const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
@@ -55,6 +57,8 @@ cdef extern from "special.h":
         double (*sum)(const float* p, Py_ssize_t n) noexcept nogil
         double (*sum_entr)(const float* p, Py_ssize_t n, double p_scale) noexcept nogil
         double (*sum_rel_entr)(
+            const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        double (*sum_kl_div)(
             const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
         double (*sum_cross)(
             const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil

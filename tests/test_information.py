@@ -1,0 +1,745 @@
+"""Measures of information against SciPy, scikit-learn, mpmath and plain NumPy, on dense rows, CSR rows and models."""
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.spatial.distance import jensenshannon
+from scipy.special import entr, rel_entr, xlogy
+from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.feature_selection import SelectKBest, mutual_info_classif
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, mutual_info_score
+from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.neighbors import KernelDensity
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+import deciban
+from deciban import information
+from deciban.information import (
+    bayes_posterior,
+    conditional_probability,
+    cross_entropy,
+    entropy,
+    information_gain,
+    js_divergence,
+    kl_divergence,
+    log_likelihood,
+    mutual_information,
+    pairwise_js,
+    pairwise_kl,
+    perplexity,
+    pointwise_mutual_information,
+)
+
+DTYPES = [np.float32, np.float64, np.int32, np.int64, np.uint8]
+UNITS = {"e": 1.0, 2: np.log(2), 10: np.log(10), "deciban": np.log(10) / 10, 3.5: np.log(3.5)}
+
+
+def terms_of(name, p, q):
+    """The terms of a measure, in float64, outcomes last."""
+    if name == "entropy":
+        return entr(p)
+    if name == "cross_entropy":
+        return -xlogy(p, q)
+    if name == "kl_divergence":
+        return rel_entr(p, q)
+    middle = (p + q) / 2
+    return (rel_entr(p, middle) + rel_entr(q, middle)) / 2
+
+
+def measure(name, p, q, **options):
+    """deciban's own answer: entropy has no q."""
+    function = getattr(information, name)
+    return function(p, **options) if name == "entropy" else function(p, q, **options)
+
+
+def expected(name, p, q, normalize=False, axis=-1, weights=1.0):
+    """Return the measure in nats, and what its rounding errors are proportional to."""
+    p, q = (np.moveaxis(np.asarray(x, dtype=np.float64), axis, -1) for x in (p, q))
+    with np.errstate(all="ignore"):
+        if normalize:
+            p, q = p / p.sum(axis=-1, keepdims=True), q / q.sum(axis=-1, keepdims=True)
+        terms = terms_of(name, p, q) * weights
+        # the terms of the Jensen-Shannon divergence cancel: what they are made of does not
+        scale = (np.abs(terms) + p + q).sum(axis=-1)
+        return terms.sum(axis=-1), scale
+
+
+def assert_near(got, want, scale=1.0, dtype=np.float64):
+    """Compare with an error of rounding; what is not finite must be the same."""
+    got, want, scale = np.broadcast_arrays(np.asarray(got, dtype=np.float64), want, scale)
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    error = np.abs(got[finite] - want[finite])
+    allowed = (4e-6 if dtype == np.float32 else 1e-13) * (np.abs(want) + scale)[finite] + 1e-300
+    assert (error <= allowed).all(), (got, want)
+
+
+def sparse_forms(D):
+    """Every way to store a matrix: containers, sorted or not, with duplicates, wide indices, read-only."""
+    D = np.asarray(D, dtype=np.float64)
+    X = sp.csr_matrix(D)
+    yield X
+    yield sp.csr_array(D)
+    yield sp.csc_matrix(D)
+    yield sp.coo_array(D)
+    reversed_rows = sp.csr_matrix(D.shape)
+    order = np.concatenate([np.arange(b - 1, a - 1, -1) for a, b in zip(X.indptr, X.indptr[1:], strict=False)] or [[]])
+    order = order.astype(np.intp)
+    reversed_rows.data, reversed_rows.indices, reversed_rows.indptr = X.data[order], X.indices[order], X.indptr
+    yield reversed_rows
+    twice = sp.csr_array(D.shape)  # every entry as a quarter and three quarters of itself
+    twice.data = np.stack([X.data / 4, X.data * 3 / 4], axis=1).ravel()
+    twice.indices, twice.indptr = np.repeat(X.indices, 2), 2 * X.indptr
+    yield twice
+    wide = sp.csr_matrix(D.shape)
+    wide.data, wide.indices, wide.indptr = X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    yield wide
+    frozen = X.copy()
+    for part in (frozen.data, frozen.indices, frozen.indptr):
+        part.flags.writeable = False
+    yield frozen
+
+
+def malformed(indices, indptr, shape=(2, 3)):
+    X = sp.csr_matrix(shape)
+    X.data, X.indices, X.indptr = np.ones(len(indices)), np.array(indices), np.array(indptr)
+    return X
+
+
+NAMES = ["entropy", "cross_entropy", "kl_divergence", "js_divergence"]
+names = st.sampled_from(NAMES)
+counts_or_zero = st.one_of(st.just(0.0), st.integers(1, 200).map(float), st.floats(1e-6, 1e3), st.just(np.nan))
+
+
+@st.composite
+def dense_pairs(draw):
+    """p, q that broadcasts against it, and the axis of the outcomes, of which there is at least one."""
+    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    elements = counts_or_zero.map(dtype.type) if dtype.kind == "f" else st.integers(0, 9)
+    n_dims = draw(st.integers(1, 3))
+    axis = draw(st.sampled_from([-1, 0] if n_dims == 1 else [-1, 0, 1, -2]))
+    shape = [draw(st.integers(0, 4)) for _ in range(n_dims)]
+    shape[axis] = draw(st.integers(1, 40))
+    q_shape = shape
+    if n_dims > 1 and draw(st.booleans()):  # one q for all
+        q_shape = [1] * n_dims
+        q_shape[axis] = shape[axis]
+    if axis in (-1, 0) and draw(st.booleans()):
+        q_shape = [shape[axis]]
+    p = draw(hnp.arrays(dtype, tuple(shape), elements=elements))
+    q = draw(hnp.arrays(dtype, tuple(q_shape), elements=elements))
+    return p, q, axis
+
+
+@given(names, dense_pairs(), st.booleans(), st.sampled_from(list(UNITS)))
+def test_dense_rows(name, pair, normalize, base):
+    p, q, axis = pair
+    kept = p.copy(), q.copy()
+    got = measure(name, p, q, normalize=normalize, axis=axis, base=base)
+    want, scale = expected(name, p, p if name == "entropy" else q, normalize, axis)
+    assert np.shape(got) == want.shape
+    assert got.dtype == (np.float32 if p.dtype == np.float32 else np.float64)
+    assert_near(got, want / UNITS[base], scale / UNITS[base], p.dtype)
+    np.testing.assert_array_equal(p, kept[0])
+    np.testing.assert_array_equal(q, kept[1])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 65, 4095, 4096, 4097, 10_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lengths_around_those_of_registers_and_pieces(n, dtype):
+    rng = np.random.default_rng(n)
+    p, q = rng.gamma(0.3, size=(2, 3, n)).astype(dtype) + dtype(1e-20)
+    for name in NAMES:
+        # float32 adds thousands of terms in float32: a few times the error of a short row
+        want, scale = expected(name, p, p if name == "entropy" else q, normalize=True)
+        assert_near(measure(name, p, q, normalize=True), want, scale * (4 if n > 1000 else 1), dtype)
+
+
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=st.floats(1e-3, 1e3)),
+    st.sampled_from([2, 10, 7.5]),
+)
+def test_as_scipys(p, base):
+    q = p[::-1, ::-1]
+    np.testing.assert_allclose(
+        entropy(p, normalize=True, base=base), scipy.stats.entropy(p, base=base, axis=1), atol=1e-13
+    )
+    np.testing.assert_allclose(
+        kl_divergence(p, q, normalize=True, base=base), scipy.stats.entropy(p, q, base=base, axis=1), atol=1e-13
+    )
+    with np.errstate(invalid="ignore"):  # SciPy takes the root of what rounding may have made negative
+        distance = jensenshannon(p, q, base=base, axis=1)
+    np.testing.assert_allclose(js_divergence(p, q, normalize=True, base=base), np.nan_to_num(distance) ** 2, atol=1e-13)
+    np.testing.assert_allclose(perplexity(p, normalize=True), np.exp(scipy.stats.entropy(p, axis=1)), rtol=1e-12)
+
+
+def exact(name, p, q):
+    with mpmath.workdps(60):
+        p, q = [mpmath.mpf(float(x)) for x in p], [mpmath.mpf(float(x)) for x in q]
+        pairs = list(zip(p, q, strict=True))
+
+        def relative(x, y):
+            return x * mpmath.log(x / y) if x else mpmath.mpf(0)
+
+        if name == "entropy":
+            return float(-mpmath.fsum(relative(x, mpmath.mpf(1)) for x in p))
+        if name == "cross_entropy":
+            return float(-mpmath.fsum(x * mpmath.log(y) for x, y in pairs if x))
+        if name == "kl_divergence":
+            return float(mpmath.fsum(relative(x, y) for x, y in pairs))
+        return float(mpmath.fsum(relative(x, (x + y) / 2) + relative(y, (x + y) / 2) for x, y in pairs) / 2)
+
+
+TINY = np.array([1e-300, 1e-200, 1e-100, 1e-30, 1.0])
+EXACT = (
+    [(name, [1 - 2.0**-k, 2.0**-k], [0.5, 0.5]) for k in (1, 10, 30, 52) for name in NAMES]
+    + [(name, TINY, TINY[::-1]) for name in NAMES]
+    + [("entropy", [0.0, 1e-308, 1e-12], [1.0, 1.0, 1.0])]
+)
+
+
+@pytest.mark.parametrize(("name", "p", "q"), EXACT)
+def test_hard_cases_exactly(name, p, q):
+    want = exact(name, p, q)
+    scale = 0.0 if name == "entropy" else 1.0
+    assert_near(measure(name, np.array(p), np.array(q)), want, scale)
+
+
+@pytest.mark.parametrize("step", [2.0**-20, 2.0**-30, 2.0**-40])
+def test_divergence_of_neighbours_has_its_digits(step):
+    """What is left of terms that cancel: p and q are exact in binary, and their sums are the same."""
+    rng = np.random.default_rng(0)
+    p = rng.integers(2**18, 2**20, 64) / 2.0**26
+    q = p + np.where(np.arange(64) < 32, 1, -1) * p.min() * step
+    want = exact("kl_divergence", p, q)
+    assert want > 0
+    # each term is about p * step, and has its own rounding
+    assert abs(kl_divergence(p, q) - want) < 64 * 2.0**-53 * np.abs(rel_entr(p, q)).max()
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1], [0.5, 2, 0], [3, 0, 1]])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_weights_of_outcomes(name, weights, normalize):
+    p = np.array([[1, 2, 3], [4, 0, 1.0]])
+    q = np.array([2, 3, 5.0])
+    want, _ = expected(name, p, p if name == "entropy" else q, normalize, weights=np.array(weights))
+    np.testing.assert_allclose(measure(name, p, q, normalize=normalize, weights=weights), want, rtol=1e-13)
+
+
+def test_weights_are_refused():
+    with pytest.raises(ValueError, match=r"weights must have shape \(2,\), got \(3,\)"):
+        entropy([0.5, 0.5], weights=[1, 1, 1])
+    with pytest.raises(ValueError, match="not available for sparse"):
+        entropy(sp.eye_array(2, format="csr"), weights=[1, 1])
+
+
+@pytest.mark.parametrize("base", [1, 1.0, 0.5, 0, -2, np.nan, "2", "nats", True])
+def test_bad_bases(base):
+    calls = [
+        lambda: entropy([0.5, 0.5], base=base),
+        lambda: mutual_information([[0.5, 0.5]], base=base),
+        lambda: pointwise_mutual_information([[0.5, 0.5]], base=base),
+        lambda: information_gain([[1], [0]], [0, 1], base=base),
+        lambda: pairwise_kl([[1.0]], [[1.0]], base=base),
+        lambda: pairwise_js([[1.0]], [[1.0]], base=base),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="base must be"):
+            call()
+
+
+def test_values_known_by_heart():
+    assert entropy([0.5, 0.5], base=2) == 1
+    assert entropy([1.0, 0.0]) == 0
+    assert kl_divergence([1, 0], [0, 1]) == np.inf
+    assert kl_divergence([0, 1], [0.5, 0.5], base=2) == pytest.approx(1)
+    assert cross_entropy([0.5, 0.5], [1, 0]) == np.inf
+    assert js_divergence([1, 0], [0, 1], base=2) == 1
+    assert entropy([0.1, 0.9], base="deciban") == pytest.approx(10 * entropy([0.1, 0.9], base=10))
+    assert entropy(np.empty((0, 3))).shape == (0,)
+    np.testing.assert_array_equal(entropy([[0, 0], [1, 1], [np.nan, 1]], normalize=True, base=2), [np.nan, 1, np.nan])
+
+
+@pytest.mark.parametrize(
+    "p", [[1j, 0], np.array(["a"]), np.array([None, 1]), 0.5, sp.csr_array(np.array([[1j, 0]])), object()]
+)
+def test_what_is_no_distribution(p):
+    with pytest.raises(ValueError, match="real numbers"):
+        entropy(p)
+
+
+def test_shapes_that_do_not_agree():
+    for p, q in (([1, 2], [1.0]), (np.ones((3, 2)), np.ones((3, 3))), (sp.csr_array(np.ones((2, 2))), np.ones(3))):
+        with pytest.raises(ValueError, match="same number of outcomes"):
+            kl_divergence(p, q)
+    with pytest.raises(ValueError, match="broadcast"):
+        kl_divergence(np.ones((3, 2)), np.ones((2, 2)))
+    with pytest.raises(ValueError, match="as many rows, or one of them one, got 3 and 2"):
+        kl_divergence(sp.csr_array(np.ones((3, 2))), np.ones((2, 2)))
+    with pytest.raises(ValueError, match="axis"):
+        entropy([0.5, 0.5], axis=3)
+    with pytest.raises(ValueError, match="axis"):
+        entropy(sp.csr_array(np.ones((3, 2))), axis=2)
+
+
+# --- sparse rows ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    names,
+    hnp.arrays(np.float64, st.tuples(st.integers(0, 4), st.integers(1, 7)), elements=counts_or_zero),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+    st.sampled_from([-1, 1, 0, -2]),
+    st.booleans(),
+)
+def test_sparse_rows_are_as_dense_ones(name, p, seed, normalize, axis, one):
+    rng = np.random.default_rng(seed)
+    q = rng.permutation(p.ravel()).reshape(p.shape)
+    if axis in (0, -2):
+        p, q = p.T, q.T
+    if one:
+        q = np.take(q, [0], axis=0 if axis in (-1, 1) else 1) if p.size else q
+    want = np.asarray(measure(name, p, q, normalize=normalize, axis=axis))
+    # the order of a sparse row's terms is not a dense row's: what rounds differently is as large as the terms
+    scale = expected(name, p, p if name == "entropy" else q, normalize, axis)[1]
+    compared = np.ones(len(want), dtype=bool)
+    if normalize:  # a row without entries has no distribution
+        compared = np.broadcast_to(p.sum(axis=axis) != 0, want.shape)
+        compared = compared & ((q.sum(axis=axis) != 0) | (name == "entropy"))
+    for P, Q in zip(sparse_forms(p), sparse_forms(q), strict=True):
+        before = P.copy()
+        for partner in (Q, q):
+            got = measure(name, P, partner, normalize=normalize, axis=axis)
+            assert got.dtype == np.float64
+            assert got.shape == want.shape
+            assert_near(got[compared], want[compared], scale[compared])
+        np.testing.assert_array_equal(P.toarray(), before.toarray())
+
+
+def test_sparse_against_dense_either_way():
+    D = np.array([[0.5, 0.5, 0], [0, 0.25, 0.75]])
+    q = np.array([0.25, 0.5, 0.25])
+    for name in NAMES[1:]:
+        want = measure(name, D, q)
+        for X in sparse_forms(D):
+            np.testing.assert_allclose(measure(name, X, q), want, rtol=1e-14)
+            np.testing.assert_allclose(measure(name, q, X), measure(name, q, D), rtol=1e-14)
+    np.testing.assert_array_equal(kl_divergence(sp.csr_array(D), D[::-1]), [np.inf, np.inf])
+
+
+@pytest.mark.parametrize(
+    ("indices", "indptr"),
+    [
+        ([0, 3], [0, 1, 2]),
+        ([0, -1], [0, 1, 2]),
+        ([0, 10**8], [0, 1, 2]),
+        ([0, 1], [0, 2, 1]),
+        ([0, 1], [1, 1, 2]),
+        ([0, 1], [0, 1, 30]),
+        ([0, 1], [0, 2]),
+        ([0, 1], []),
+    ],
+)
+def test_malformed_matrices_are_refused(indices, indptr):
+    X = malformed(indices, indptr)
+    good = np.ones((2, 3))
+    calls = [
+        lambda: entropy(X),
+        lambda: perplexity(X),
+        lambda: conditional_probability(X),
+        lambda: mutual_information(X),
+        lambda: pointwise_mutual_information(X),
+        lambda: information_gain(X, [0, 1]),
+        lambda: log_likelihood(good, X),
+        *(
+            lambda f=f, args=args: f(*args)
+            for f in (cross_entropy, kl_divergence, js_divergence, pairwise_kl, pairwise_js)
+            for args in ((X, good), (good, X))
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="CSR matrix"):
+            call()
+
+
+def test_room_after_the_last_entry_is_not_read():
+    X = sp.csr_matrix(np.eye(2))
+    X.data, X.indices = np.append(X.data, [9.0, 9.0]), np.append(X.indices, [0, 0]).astype(X.indices.dtype)
+    np.testing.assert_array_equal(entropy(X), [0, 0])
+    np.testing.assert_array_equal(kl_divergence(X, X[::-1]), [np.inf, np.inf])
+    np.testing.assert_array_equal(js_divergence(X, X), [0, 0])
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+def test_results_do_not_depend_on_threads():
+    rng = np.random.default_rng(5)
+    p, q = rng.dirichlet(np.full(300, 0.2), (2, 700))
+    # many entries on few columns: the sparse rows are cut into several tasks
+    P, Q = (sp.csr_matrix(np.where(x > 1e-4, x, 0)) for x in (p, q))
+    calls = [
+        *(lambda n=n, x=x, y=y: measure(n, x, y) for n in NAMES for x, y in ((p, q), (P, Q), (P, q[0]))),
+        lambda: pairwise_js(p[:60], q[:50]),
+        lambda: pairwise_js(P[:5], Q[:50]),
+        lambda: mutual_information(p),
+        lambda: information_gain(P, np.arange(700) % 3),
+    ]
+    for call in calls:
+        found = []
+        for n_threads in (1, 2, 5):
+            with deciban.config_context(n_threads=n_threads):
+                found.append(np.asarray(call()).tobytes())
+        assert found[0] == found[1] == found[2]
+
+
+# --- pairs of rows ----------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 5),
+    st.integers(0, 4),
+    st.integers(1, 20),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_pairs_are_as_the_rows_one_by_one(dtype, n_p, n_q, n, seed, normalize):
+    rng = np.random.default_rng(seed)
+    P, Q = (rng.integers(0, 4, (rows, n)).astype(dtype) for rows in (n_p, n_q))
+    P[:, 0] += 1  # no empty rows
+    Q[:, -1] += 1
+    for pairwise, rowwise in ((pairwise_kl, kl_divergence), (pairwise_js, js_divergence)):
+        want = np.array([[rowwise(p, q, normalize=normalize, base=2) for q in Q] for p in P], dtype=np.float64)
+        got = pairwise(P, Q, normalize=normalize, base=2)
+        assert got.shape == (n_p, n_q)
+        assert got.dtype == dtype
+        scale = (1 if normalize else 10) * n
+        assert_near(got, want.reshape(n_p, n_q), scale, dtype)
+        for sparse in (
+            pairwise(sp.csr_matrix(P), sp.csr_array(Q), normalize=normalize, base=2),
+            pairwise(sp.csc_array(P), Q, normalize=normalize, base=2),
+            pairwise(P, sp.coo_array(Q), normalize=normalize, base=2),
+        ):
+            assert_near(sparse, want.reshape(n_p, n_q), scale, dtype)
+
+
+def test_pairs_of_wrong_shapes():
+    for pairwise in (pairwise_kl, pairwise_js):
+        for P, Q in ((np.ones(3), np.ones((1, 3))), (np.ones((1, 3)), np.ones((1, 2)))):
+            with pytest.raises(ValueError, match="rows of as many outcomes"):
+                pairwise(P, Q)
+
+
+def test_normalized_pairs_are_never_negative():
+    P = np.random.default_rng(0).random((40, 30))
+    assert (pairwise_kl(P, P, normalize=True) >= 0).all()
+    np.testing.assert_allclose(pairwise_kl(P, P, normalize=True).diagonal(), 0, atol=1e-14)
+
+
+# --- joint distributions ----------------------------------------------------------------------------------------------
+
+
+@given(hnp.arrays(np.int64, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(0, 9)))
+def test_mutual_information(joint):
+    joint[0, 0] += 1
+    want = mutual_info_score(None, None, contingency=joint)
+    total, a, b = joint.sum(), joint.sum(axis=1), joint.sum(axis=0)
+    with np.errstate(all="ignore"):
+        pmi = np.log2(joint * float(total) / np.outer(a, b))
+    assert mutual_information(joint, normalize=True) == pytest.approx(want, abs=1e-13)
+    assert mutual_information(joint / total, base=2) == pytest.approx(want / np.log(2), abs=1e-13)
+    got = pointwise_mutual_information(joint, normalize=True, base=2)
+    np.testing.assert_allclose(got, pmi, atol=1e-12)
+    for X in sparse_forms(joint):
+        assert mutual_information(X, normalize=True) == pytest.approx(want, abs=1e-13)
+        sparse = pointwise_mutual_information(X, normalize=True, base=2)
+        assert sparse.format == "csr"
+        there = joint > 0
+        np.testing.assert_allclose(sparse.toarray()[there], pmi[there], atol=1e-12)
+        assert sparse.nnz == there.sum()
+
+
+def test_joint_must_be_a_matrix():
+    for function in (mutual_information, pointwise_mutual_information):
+        with pytest.raises(ValueError, match="two dimensions, got 1"):
+            function([0.5, 0.5])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2])
+def test_conditional_probability(axis):
+    joint = np.array([[1, 0, 3], [0, 0, 0], [2, 5, 0]])
+    with np.errstate(invalid="ignore"):
+        want = joint / joint.sum(axis=axis, keepdims=True)
+    np.testing.assert_array_equal(conditional_probability(joint, axis), want)
+    smoothed = (joint + 0.5) / (joint + 0.5).sum(axis=axis, keepdims=True)
+    np.testing.assert_allclose(conditional_probability(joint, axis, alpha=0.5), smoothed, rtol=1e-15)
+    for X in sparse_forms(joint):
+        before = X.toarray()
+        got = conditional_probability(X, axis)
+        assert got.format == "csr"
+        np.testing.assert_allclose(got.toarray(), np.nan_to_num(want), rtol=1e-15)
+        np.testing.assert_array_equal(X.toarray(), before)
+    assert conditional_probability(joint.astype(np.float32), axis).dtype == np.float32
+
+
+def test_bad_alpha():
+    for alpha in (-1, np.nan):
+        with pytest.raises(ValueError, match="must not be negative"):
+            conditional_probability([[1, 2]], alpha=alpha)
+    with pytest.raises(ValueError, match="sparse"):
+        conditional_probability(sp.csr_array(np.eye(2)), alpha=1)
+
+
+def test_bayes_posterior():
+    rng = np.random.default_rng(1)
+    prior, likelihood = rng.dirichlet(np.ones(4)), rng.random((6, 4))
+    want = prior * likelihood / (prior * likelihood).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(bayes_posterior(prior, likelihood), want, rtol=1e-14)
+    np.testing.assert_allclose(bayes_posterior(prior, likelihood[2]), want[2], rtol=1e-14)
+    shifted = np.log(likelihood) - 5000  # would underflow
+    got = bayes_posterior(np.log(prior), shifted, log=True)
+    np.testing.assert_allclose(got, np.log(want), rtol=1e-10)
+    assert bayes_posterior(np.log(prior), shifted[0], log=True).shape == (4,)
+    np.testing.assert_array_equal(bayes_posterior([1, 0], [[0, 1], [1, 1]]), [[np.nan, np.nan], [1, 0]])
+    np.testing.assert_array_equal(
+        bayes_posterior([0, 0], [[-np.inf, -np.inf], [0, -np.inf]], log=True), [[np.nan, np.nan], [0, -np.inf]]
+    )
+    with pytest.raises(ValueError, match=r"hypotheses, got \(2,\) and \(3,\)"):
+        bayes_posterior([0.5, 0.5], [1, 1, 1])
+
+
+# --- features ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 30), st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_information_gain(n_samples, n_features, n_classes, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-1, 3, (n_samples, n_features)).astype(float)
+    y = rng.integers(0, n_classes, n_samples)
+    want = [mutual_info_score(y, column > 0) for column in X.T]
+    np.testing.assert_allclose(information_gain(X, y), want, atol=1e-14)
+    np.testing.assert_allclose(information_gain(X, y.astype(str), base=2), np.divide(want, np.log(2)), atol=1e-14)
+    for form in sparse_forms(X):
+        np.testing.assert_allclose(information_gain(form, y), want, atol=1e-14)
+
+
+def test_information_gain_selects_features():
+    rng = np.random.default_rng(2)
+    X, y = rng.poisson(0.7, (200, 12)), rng.integers(0, 3, 200)
+    X[:, 4] = y == 1
+    X[:, 9] += y == 2
+    y = np.array(["red", "green", "blue"])[y]
+    scores = mutual_info_classif((X > 0).astype(int), y, discrete_features=True)
+    np.testing.assert_allclose(information_gain(X, y), scores, atol=1e-14)
+    for samples in (X, sp.csr_matrix(X)):
+        chosen = SelectKBest(information_gain, k=2).fit(samples, y).get_support(indices=True)
+        np.testing.assert_array_equal(chosen, [4, 9])
+    with pytest.raises(ValueError, match="as many rows"):
+        information_gain(X, y[:-1])
+    with pytest.raises(ValueError, match="two dimensions"):
+        information_gain(X[0], y)
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def samples():
+    rng = np.random.default_rng(3)
+    y = np.repeat(["ham", "spam", "eggs"], 30)
+    return rng.poisson(np.repeat([[1, 2, 3], [3, 1, 1], [2, 5, 1]], 30, axis=0)), y
+
+
+@pytest.mark.parametrize("estimator", [MultinomialNB(), GaussianNB(), LogisticRegression(max_iter=1000)])
+@pytest.mark.parametrize("numbers", [False, True])
+def test_classifiers(estimator, numbers, samples):
+    X, y = samples
+    if numbers:
+        y = np.unique(y, return_inverse=True)[1] * 10 - 7
+    model = estimator.fit(X, y)
+    loss = log_loss(y, model.predict_proba(X), labels=model.classes_)
+    assert cross_entropy(model, X, y) == pytest.approx(loss, rel=1e-12)
+    assert cross_entropy(model, X, y.tolist(), base=2) == pytest.approx(loss / np.log(2), rel=1e-12)
+    assert log_likelihood(model, X, y) == pytest.approx(-loss * len(y), rel=1e-12)
+    weights = np.arange(len(y)) % 4
+    weighted = log_loss(y, model.predict_proba(X), labels=model.classes_, sample_weight=weights)
+    assert cross_entropy(model, X, y, weights=weights) == pytest.approx(weighted, rel=1e-12)
+    assert log_likelihood(model, X, y, weights=weights) == pytest.approx(-weighted * weights.sum(), rel=1e-12)
+
+
+def test_likelihood_of_counts_under_a_classifier(samples):
+    X, y = samples
+    model = MultinomialNB().fit(X, y)
+    joint = model.predict_joint_log_proba(X)
+    want = np.log(np.exp(joint).sum(axis=1))
+    assert log_likelihood(model, X) == pytest.approx(want.sum(), rel=1e-12)
+    assert log_likelihood(model, sp.csr_matrix(X), base="deciban") == pytest.approx(
+        want.sum() * 10 / np.log(10), rel=1e-12
+    )
+    weights = np.arange(len(y)) % 3
+    assert log_likelihood(model, X, weights=weights) == pytest.approx(want @ weights, rel=1e-12)
+    assert perplexity(model, X) == pytest.approx(np.exp(-want.sum() / X.sum()), rel=1e-12)
+    assert perplexity(model, sp.csr_array(X), n_events=len(y)) == pytest.approx(np.exp(-want.mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("density", [KernelDensity(), GaussianMixture(2, random_state=0)])
+def test_densities(density, samples):
+    X, _ = samples
+    X = X + np.random.default_rng(0).normal(size=X.shape)
+    scores = density.fit(X).score_samples(X)
+    assert log_likelihood(density, X) == pytest.approx(scores.sum(), rel=1e-12)
+    assert log_likelihood(density, X, base=10) == pytest.approx(scores.sum() / np.log(10), rel=1e-12)
+    assert perplexity(density, X, n_events=len(X)) == pytest.approx(np.exp(-scores.mean()), rel=1e-12)
+
+
+def test_what_models_cannot_say(samples):
+    X, y = samples
+    model = MultinomialNB().fit(X, y)
+    for wrong in ("zebra", "aardvark", "hamster"):  # after, before and between the classes
+        for function in (cross_entropy, log_likelihood):
+            with pytest.raises(ValueError, match=f"does not know.*{wrong}"):
+                function(model, X[:2], ["ham", wrong])
+    with pytest.raises(ValueError, match="as many rows, got 90 and 2"):
+        cross_entropy(model, X, y[:2])
+    with pytest.raises(ValueError, match="needs y"):
+        cross_entropy(model, X)
+    with pytest.raises(ValueError, match="needs samples"):
+        perplexity(model)
+    with pytest.raises(TypeError, match="LogisticRegression does not model samples"):
+        log_likelihood(LogisticRegression().fit(X, y == "ham"), X)
+    with pytest.raises(TypeError, match="KernelDensity has no probabilities"):
+        cross_entropy(KernelDensity().fit(X), X, y)
+    for function in (cross_entropy, log_likelihood):
+        with pytest.raises(ValueError, match="with a model"):
+            function([0.5, 0.5], [0.5, 0.5], [0, 1])
+    with pytest.raises(ValueError, match="with a model"):
+        perplexity([0.5, 0.5], X)
+
+
+def test_likelihood_of_counts_under_probabilities():
+    p, X = np.array([0.5, 0.25, 0.25, 0]), np.array([[1, 2, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
+    want = [5 * np.log(0.5), 0, -np.inf]
+    np.testing.assert_allclose(log_likelihood(p, X), want, rtol=1e-15)
+    np.testing.assert_allclose(log_likelihood(p * 12, X, normalize=True, base=2), np.divide(want, np.log(2)))
+    np.testing.assert_allclose(log_likelihood(p, X.T, axis=0), want, rtol=1e-15)
+    for form in sparse_forms(X):
+        np.testing.assert_allclose(log_likelihood(p, form), want, rtol=1e-15)
+
+
+# --- real documents ---------------------------------------------------------------------------------------------------
+
+
+def test_newsgroups(newsgroups):
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    train, test = newsgroups
+    vectorizer = CountVectorizer(min_df=3)
+    X, Y = vectorizer.fit_transform(train.data[:4000]), vectorizer.transform(test.data[:1000])
+    y = train.target[:4000]
+    counts = np.stack([np.asarray(X[y == k].sum(axis=0)).ravel() for k in range(20)])
+
+    np.testing.assert_allclose(entropy(counts, normalize=True, base=2), scipy.stats.entropy(counts, base=2, axis=1))
+    np.testing.assert_allclose(entropy(sp.csr_array(counts), normalize=True), scipy.stats.entropy(counts, axis=1))
+    shared = mutual_info_score(None, None, contingency=counts)
+    assert mutual_information(counts, normalize=True) == pytest.approx(shared, rel=1e-10)
+    assert mutual_information(sp.csr_array(counts), normalize=True) == pytest.approx(shared, rel=1e-10)
+    # what the classes say of the words is the mean divergence of the classes from all
+    share = counts.sum(axis=1) / counts.sum()
+    apart = kl_divergence(sp.csr_array(counts), counts.sum(axis=0), normalize=True)
+    assert share @ apart == pytest.approx(shared, rel=1e-10)
+
+    gain = information_gain(X, y)
+    best = set(vectorizer.get_feature_names_out()[np.argsort(gain)[-30:]])
+    assert {"car", "windows", "god"} & best
+    assert (gain <= entropy(np.bincount(y), normalize=True)).all()
+
+    # 20 bags of words tell held-out documents better than one
+    one = (counts.sum(axis=0) + 0.1) / (counts + 0.1).sum()
+    unigram = np.exp(-log_likelihood(one, Y, normalize=True).sum() / Y.sum())
+    classes = perplexity(MultinomialNB(alpha=0.1).fit(X, y), Y)
+    assert 100 < classes < unigram < Y.shape[1]
+
+
+# --- where a careless path would show ---------------------------------------------------------------------------------
+
+
+def test_malformed_rows_are_refused_along_every_axis():
+    X = sp.csr_matrix((3, 4))
+    X.data, X.indices, X.indptr = np.ones(3), np.array([0, 10**8, 2], np.int32), np.array([0, 1, 2, 3], np.int32)
+    for call in (lambda: entropy(X, axis=0), lambda: entropy(X.T), lambda: conditional_probability(X, 0)):
+        with pytest.raises(ValueError, match="out of range"):
+            call()
+    coordinates = sp.coo_matrix((3, 4))
+    coordinates.data, coordinates.coords = np.ones(1), (np.array([2]), np.array([9]))
+    with pytest.raises(ValueError, match="out of range"):
+        entropy(coordinates)
+
+
+def test_storage_past_the_last_row_is_left_alone():
+    X = sp.csr_matrix(np.eye(2))
+    X.data, X.indices = np.append(X.data, [9.0, 9.0]), np.append(X.indices, [0, 0]).astype(np.int32)
+    np.testing.assert_allclose(mutual_information(X, normalize=True), np.log(2))
+    np.testing.assert_allclose(pointwise_mutual_information(X, normalize=True).toarray(), np.eye(2) * np.log(2))
+    np.testing.assert_array_equal(conditional_probability(X).toarray(), np.eye(2))
+
+
+@pytest.mark.parametrize("function", [kl_divergence, js_divergence, cross_entropy, pairwise_kl, pairwise_js])
+def test_rows_that_sum_to_zero_are_no_distributions(function):
+    dense = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 1.0]])
+    expected = np.asarray(function(dense, dense, normalize=True))
+    found = np.asarray(function(sp.csr_matrix(dense), sp.csr_matrix(dense), normalize=True))
+    np.testing.assert_allclose(found, expected, atol=1e-15)
+    assert np.isnan(found[0]).all()
+
+
+def test_divergences_of_near_rows_are_not_negative():
+    rng = np.random.default_rng(0)
+    P = rng.dirichlet(np.ones(50), 300)
+    Q = P * (1 + 1e-9 * rng.normal(size=P.shape))
+    for rows in ((P, Q), (P.astype(np.float32), Q.astype(np.float32)), (sp.csr_matrix(P), sp.csr_matrix(Q))):
+        assert js_divergence(*rows).min() >= 0
+        assert kl_divergence(*rows, normalize=True).min() >= 0
+    assert js_divergence(P[:, :20], Q[:, :20]).max() < 1e-16
+
+
+def test_information_of_what_hardly_occurs():
+    np.testing.assert_allclose(mutual_information([[1, 0], [0, 1e-200]]), 1e-200 * 200 * np.log(10))
+    np.testing.assert_allclose(pointwise_mutual_information([[1, 0], [0, 1e-200]])[1, 1], 200 * np.log(10))
+    assert np.isnan(mutual_information(np.zeros((2, 2)), normalize=True))
+
+
+def test_no_outcomes():
+    np.testing.assert_array_equal(entropy(np.empty((3, 0))), np.zeros(3))
+    assert entropy(np.empty(0)) == 0
+    assert kl_divergence(np.empty((2, 3, 0)), np.empty(0)).shape == (2, 3)
+    assert np.isnan(entropy(np.empty((3, 0)), normalize=True)).all()
+
+
+def test_models_in_pipelines_and_odd_labels():
+    documents = ["ham ham eggs", "spam spam", "eggs ham", "spam eggs spam"]
+    labels = np.array(["good", "bad", "good", "bad"])
+    pipeline = make_pipeline(CountVectorizer(), MultinomialNB()).fit(documents, labels)
+    counts = pipeline[0].transform(documents)
+    assert perplexity(pipeline, documents) == perplexity(pipeline[1], counts)
+    assert log_likelihood(pipeline, documents) == log_likelihood(pipeline[1], counts)
+    np.testing.assert_allclose(perplexity(pipeline[1], counts.toarray().tolist()), perplexity(pipeline[1], counts))
+    with pytest.raises(ValueError, match="must be positive"):
+        perplexity(pipeline[1], counts[:0])
+    expected = cross_entropy(pipeline, documents, labels)
+    assert cross_entropy(pipeline, documents, labels[:, np.newaxis]) == expected
+    with pytest.raises(TypeError, match="SVC has no probabilities"):
+        cross_entropy(SVC().fit(counts, labels), counts, labels)
+    with pytest.raises(TypeError, match="does not model samples"):
+        log_likelihood(IsolationForest(n_estimators=2).fit(counts), counts)
