@@ -27,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 
 import deciban
 import deciban.feature_extraction.text
+import deciban.linear_model
 import deciban.naive_bayes
 from deciban.patch import _CLASSES
 

@@ -5,6 +5,8 @@ Tried on scikit-learn 1.6 to 1.9. Everything else in the package uses scikit-lea
 
 from __future__ import annotations
 
+import inspect
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
@@ -26,6 +28,7 @@ __all__ = [
     "csr_container",
     "csr_container_for",
     "fit_context",
+    "rebound",
     "validate_data",
 ]
 
@@ -44,6 +47,29 @@ def csr_container_for(X: Any) -> type[Any]:
     """Return the CSR class of a transformer's result for X: before 1.9 a sparse array stayed one."""
     keeps = isinstance(X, sp.csr_array) and "sparse_interface" not in sklearn.get_config()
     return sp.csr_array if keeps else csr_container()
+
+
+def rebound(function: Any, **names: Any) -> Any:
+    """Return a copy of one of scikit-learn's functions that finds other things under some of its module's names.
+
+    So a solver can be put into ``fit``, which keeps scikit-learn's checks, warnings and attributes, whatever its
+    version, while scikit-learn's own module stays as it is.
+
+    Parameters
+    ----------
+    function : callable
+        Of Python, maybe decorated.
+    **names : object
+        What the copy finds instead.
+    """
+    plain = inspect.unwrap(function)
+    missing = names.keys() - plain.__globals__.keys()
+    if missing:
+        raise TypeError(f"{plain.__module__} has no {sorted(missing)}")
+    own = {**plain.__globals__, **names}
+    twin = types.FunctionType(plain.__code__, own, plain.__name__, plain.__defaults__, plain.__closure__)
+    twin.__kwdefaults__ = plain.__kwdefaults__
+    return twin
 
 
 class Twin:

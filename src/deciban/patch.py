@@ -34,6 +34,7 @@ from typing import Any
 # sklearn.<module> -> the classes that deciban.<module> replaces
 _CLASSES = {
     "feature_extraction.text": ("CountVectorizer", "HashingVectorizer", "TfidfTransformer", "TfidfVectorizer"),
+    "linear_model": ("LogisticRegression", "LogisticRegressionCV"),
     "naive_bayes": ("BernoulliNB", "CategoricalNB", "ComplementNB", "GaussianNB", "MultinomialNB"),
 }
 
@@ -44,7 +45,7 @@ _replaced: dict[str, tuple[list[tuple[type, type]], set[tuple[str, str]]]] = {}
 
 
 def patch_sklearn() -> None:
-    """Replace scikit-learn's text vectorizers and naive Bayes classifiers everywhere in this process.
+    """Replace scikit-learn's text vectorizers, naive Bayes and logistic regression everywhere in this process.
 
     Calls are counted: as many of :func:`unpatch_sklearn` undo them. See :mod:`deciban.patch` for what is replaced.
 

@@ -1,0 +1,553 @@
+"""LogisticRegression and LogisticRegressionCV: scikit-learn's fit around a native solver, and native predictions."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import sklearn
+import sklearn.linear_model as parent
+import sklearn.linear_model._logistic as theirs
+from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_consistent_length, compute_class_weight
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from deciban._fallback import fall_back
+from deciban._kernels import posterior
+from deciban._lazy import unchanged_on_error
+from deciban._parallel import cut, run_blocks
+from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
+from deciban.linear_model._newton import Problem, minimise
+from deciban.linear_model._samples import DenseSamples, SparseSamples
+from deciban.naive_bayes._counts import (
+    CSR_TYPES,
+    DATA_DTYPES,
+    INDEX_DTYPES,
+    REPLACED,
+    entries,
+    malformed,
+    methods,
+    overrides,
+    specialise,
+)
+from deciban.naive_bayes._posterior import answer_rows
+
+Array = npt.NDArray[Any]
+
+_sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
+_BLOCK = 1 << 17  # cells of a block of posteriors
+
+# What scikit-learn says where its solvers stop early, solver by solver.
+_STOPPED = {
+    "lbfgs": "lbfgs failed to converge after {n} iteration(s) (status=1):\n",
+    "newton-cg": "newton-cg failed to converge after {n} iteration(s). ",
+    "newton-cholesky": "Newton solver did not converge after {n} iterations. ",
+    "liblinear": "Liblinear failed to converge, increase the number of iterations. ",
+    "sag": "The max_iter was reached which means the coef_ did not converge. ",
+    "saga": "The max_iter was reached which means the coef_ did not converge. ",
+}
+_ADVICE = (
+    "Increase the number of iterations to improve the convergence (max_iter={max_iter}).\n"
+    "You might also want to scale the data as shown in:\n"
+    "    https://scikit-learn.org/stable/modules/preprocessing.html\n"
+    "Please also refer to the documentation for alternative solver options:\n"
+    "    https://scikit-learn.org/stable/modules/linear_model.html#logistic-regression"
+)
+
+
+def _warn_unless_converged(converged: bool, solver: str, n_iter: int, max_iter: int) -> None:
+    if not converged:
+        message = _STOPPED[solver].format(n=n_iter) + _ADVICE.format(max_iter=max_iter)
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+
+
+def _path(
+    X: Any,
+    y: Any,
+    *,
+    classes: Any = None,
+    pos_class: Any = None,
+    Cs: Any = 10,
+    fit_intercept: bool = True,
+    max_iter: int = 100,
+    tol: float = 1e-4,
+    solver: str = "lbfgs",
+    coef: Any = None,
+    class_weight: Any = None,
+    check_input: bool = True,
+    sample_weight: Any = None,
+    intercept_scaling: float = 1.0,
+    **_ignored: Any,  # of other solvers and penalties, and how much to print
+) -> tuple[Array, Array, Array]:
+    """Return coefficients, Cs and iterations for a list of C, as scikit-learn's function of the (nearly) same name.
+
+    The coefficients have shape (n_cs, n_features [+ 1]) for two classes, else (n_cs, n_classes, n_features [+ 1]).
+    """
+    if check_input:
+        X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
+        y = check_array(y, ensure_2d=False, dtype=None)
+        check_consistent_length(X, y)
+    classes = np.unique(y) if classes is None else np.asarray(classes)
+    weights = np.ones(X.shape[0])
+    if sample_weight is not None or class_weight is not None:
+        weights = check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
+        if class_weight is not None:
+            known = {"sample_weight": sample_weight} if sample_weight is not None and _WEIGHS_CLASSES else {}
+            of_class = compute_class_weight(class_weight, classes=classes, y=y, **known)
+            weights *= of_class[np.searchsorted(classes, y)]
+    if pos_class is not None or len(classes) == 2:
+        codes, n_columns = (y == (classes[1] if pos_class is None else pos_class)).astype(np.int32), 1
+    else:
+        codes, n_columns = np.searchsorted(classes, y).astype(np.int32), len(classes)
+
+    liblinear = solver == "liblinear"
+    if liblinear and n_columns > 1:
+        raise ValueError(
+            "The 'liblinear' solver does not support multiclass classification (n_classes >= 3). Either use another "
+            "solver or wrap the estimator in a OneVsRestClassifier to keep applying a one-versus-rest scheme."
+        )
+
+    samples = _samples(X, fit_intercept)
+    shape = samples.n_features + fit_intercept, n_columns
+    table = np.zeros(shape)
+    if coef is not None and not liblinear:  # which starts from zero
+        coef = np.asarray(coef, dtype=np.float64)
+        if coef.shape != shape[::-1] and not (n_columns == 1 and coef.shape == shape[:1]):
+            raise ValueError(f"Initialization coef is of shape {coef.shape}, expected shape {shape[::-1]}")
+        table = np.ascontiguousarray(coef.reshape(shape[::-1]).T)
+    Cs = np.logspace(-4, 4, Cs) if isinstance(Cs, (int, np.integer)) else np.asarray(Cs)
+    tables = np.empty((len(Cs), *shape), dtype=np.float64 if liblinear else X.dtype)
+    n_iter = np.zeros(len(Cs), dtype=np.int32)
+    for i, C in enumerate(Cs):
+        if liblinear:
+            table, intercept_penalty = np.zeros(shape), 1.0 / float(intercept_scaling) ** 2
+        else:
+            intercept_penalty = 0.0
+        table, n_iter[i], converged = _solve(samples, codes, weights, table, float(C), intercept_penalty, tol, max_iter)
+        tables[i] = table
+        _warn_unless_converged(converged, solver, n_iter[i], max_iter)
+    coefs = tables.transpose(0, 2, 1)
+    return coefs[:, 0] if n_columns == 1 else coefs, Cs, n_iter
+
+
+def _samples(X: Any, intercept: bool) -> DenseSamples | SparseSamples:
+    if sp.issparse(X):
+        return SparseSamples(X, bool(intercept))
+    return DenseSamples(np.ascontiguousarray(X, dtype=X.dtype.newbyteorder("=")), bool(intercept))
+
+
+def _solve(
+    samples: DenseSamples | SparseSamples,
+    codes: Array,
+    weights: Array,
+    table: Array,
+    C: float,
+    intercept_penalty: float,
+    tol: float,
+    max_iter: int,
+) -> tuple[Array, int, bool]:
+    """Minimise the mean loss plus |coef|^2 / (2 C total weight); return the coefficients, iterations and success."""
+    total = float(weights.sum())
+    strength = 1.0 / (C * total) if not math.isinf(C) and total > 0 else 0.0
+    penalty = np.full((len(table), 1), strength)
+    if samples.intercept:
+        penalty[-1] = intercept_penalty * strength
+    n_columns = table.shape[1]
+    problem = Problem(samples, codes, weights / (total or 1.0), penalty, n_columns)
+    result = minimise(problem, table, tol, max_iter)
+    found = result.table
+    if n_columns > 1:
+        # softmax does not see what all classes share; no share at all is what scikit-learn finds from zero
+        free = penalty[:, 0] == 0
+        found[free] -= found[free].mean(axis=1, keepdims=True)
+    return found, result.n_iter, result.converged
+
+
+def _liblinear(
+    X: Any,
+    y: Any,
+    C: float,
+    fit_intercept: bool,
+    intercept_scaling: float,
+    class_weight: Any,
+    penalty: str,
+    dual: bool,
+    verbose: Any,
+    max_iter: int,
+    tol: float,
+    random_state: Any = None,
+    sample_weight: Any = None,
+) -> tuple[Array, Any, Array]:
+    """Return coefficients, intercept and iterations of the problem with a penalised intercept, as scikit-learn's."""
+    classes = np.unique(y)
+    if len(classes) != 2:
+        return theirs._fit_liblinear(
+            X, y, C, fit_intercept, intercept_scaling, class_weight, penalty, dual, verbose, max_iter, tol,
+            random_state, sample_weight=sample_weight,
+        )  # fmt: skip
+    coefs, _, n_iter = _path(
+        X, y, classes=classes, Cs=[C], fit_intercept=fit_intercept, max_iter=max_iter, tol=tol, solver="liblinear",
+        class_weight=class_weight, check_input=False, sample_weight=sample_weight, intercept_scaling=intercept_scaling,
+    )  # fmt: skip
+    n_features = X.shape[1]
+    return coefs[:, :n_features], coefs[0, n_features:] if fit_intercept else 0.0, n_iter
+
+
+def _threads(**options: Any) -> Any:
+    """Return joblib's Parallel, on threads unless its user says otherwise: the solver releases the interpreter lock."""
+    return theirs.Parallel(**{**options, "prefer": "threads"})
+
+
+class _Predictions:
+    """Mixin: decisions, probabilities and classes by the kernels of the linear models."""
+
+    _decisions: dict[str, Any]
+    _answers: dict[str, Any]
+    _log_answers: dict[str, Any]
+
+    def decision_function(self, X: Any) -> Array:
+        """Return confidence scores, ``X @ coef_.T + intercept_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes, of the second one.
+        """
+        scores = self._answer(X, posterior.JOINT, "decision_function", {})
+        if scores is None:
+            return super().decision_function(X)  # type: ignore[misc]
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of every sample.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,)
+            Labels out of ``classes_``.
+        """
+        found = self._answer(X, posterior.LARGEST, "predict", self._decisions)
+        if found is None:
+            return super().predict(X)  # type: ignore[misc]
+        return self.classes_[found if found.ndim == 1 else (found[:, 0] > 0).astype(np.intp)]  # type: ignore[attr-defined]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return probability estimates, ``P(y | x)``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        T : ndarray of shape (n_samples, n_classes)
+            One column for each class of ``classes_``.
+        """
+        found = self._answer(X, posterior.POSTERIOR, "predict_proba", self._answers)
+        if found is None:
+            return super().predict_proba(X)  # type: ignore[misc]
+        if found.shape[1] > 1:
+            return found
+        p = expit(found[:, 0])
+        return np.stack([1 - p, p], axis=1)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return log-probability estimates, ``log P(y | x)``.
+
+        Finite where a probability itself is too small for a floating-point number.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The samples.
+
+        Returns
+        -------
+        T : ndarray of shape (n_samples, n_classes)
+            One column for each class of ``classes_``.
+        """
+        found = self._answer(X, posterior.LOG_POSTERIOR, "predict_log_proba", self._log_answers)
+        if found is None:
+            return super().predict_log_proba(X)  # type: ignore[misc]
+        if found.shape[1] > 1:
+            return found
+        return np.stack([-np.logaddexp(0, found[:, 0]), -np.logaddexp(0, -found[:, 0])], axis=1)
+
+    def _answer(self, X: Any, answer: int, method: str, made_of: dict[str, Any]) -> Array | None:
+        """Return what the method asks for, or the scores of a binary model; None leaves it to scikit-learn."""
+        if overrides(self, made_of):
+            fall_back(self, method, REPLACED)
+            return None
+        if sklearn.get_config()["array_api_dispatch"]:
+            fall_back(self, method, "array-API dispatch is on")
+            return None
+        state = self.__dict__
+        if not (
+            type(X) in CSR_TYPES
+            and X.dtype in DATA_DTYPES
+            and X.ndim == 2
+            and state.get("n_features_in_") == X.shape[1]
+            and X.shape[0] > 0
+            and "feature_names_in_" not in state
+            and "coef_" in state
+        ):
+            check_is_fitted(self)
+            X, checked = validate_data(self, X, accept_sparse="csr", reset=False), False
+        else:
+            checked = True
+        coef, intercept = state["coef_"], np.asarray(state["intercept_"])
+        n_classes, n_features = len(self.classes_), X.shape[1]  # type: ignore[attr-defined]
+        if sp.issparse(coef):
+            fall_back(self, method, "coef_ is sparse")
+            return None
+        if n_classes > 2 and answer in (posterior.POSTERIOR, posterior.LOG_POSTERIOR) and self._normalises():
+            fall_back(self, method, "probabilities of one class against the rest are normalised")
+            return None
+        expected = (n_classes if n_classes > 2 else 1, n_features)
+        coef = np.atleast_2d(coef)  # scikit-learn's cross-validation scores binary models that have a vector
+        if np.shape(coef) != expected or intercept.shape not in ((), (1,), expected[:1]):
+            raise ValueError(
+                f"coef_ must have shape {expected} and intercept_ {expected[:1]}, got {np.shape(coef)} and "
+                f"{intercept.shape}"
+            )
+        plain = X.dtype in DATA_DTYPES or X.dtype.kind in "iub"
+        if not (plain and coef.dtype.kind == "f" and coef.dtype.itemsize <= 8 and intercept.dtype.kind in "fiu"):
+            fall_back(self, method, f"there is no kernel for {X.dtype} samples and {coef.dtype} coefficients")
+            return None
+        dtype = coef.dtype if X.dtype == np.float32 and coef.dtype == np.float32 else np.dtype(np.float64)
+        table = np.ascontiguousarray(coef.T, dtype=np.float64)
+        offset = np.empty(expected[0])
+        offset[:] = intercept
+        if n_classes <= 2:
+            answer = posterior.JOINT
+        found = (
+            self._dense(X, table, offset, answer)
+            if isinstance(X, np.ndarray)
+            else self._sparse(X, table, offset, answer, checked)
+        )
+        if found is None:
+            fall_back(self, method, "a sample has no finite scores")
+            return None
+        return found if answer == posterior.LARGEST else found.astype(dtype, copy=False)
+
+    def _normalises(self) -> bool:
+        """Return whether scikit-learn, before 1.8, makes probabilities of one class against the rest."""
+        multi_class = getattr(self, "multi_class", None)
+        return multi_class is not None and (multi_class == "ovr" or getattr(self, "solver", None) == "liblinear")
+
+    def _sparse(self, X: Any, table: Array, offset: Array, answer: int, checked: bool) -> Array | None:
+        data, indices, indptr = entries(X)
+        kernel = _sparse_rows[data.dtype, indices.dtype]
+        n_rows = X.shape[0]
+
+        def rows(start: int, stop: int, out: Array, largest: Array) -> int:
+            return kernel(data, indices, indptr, table, offset, False, 0.0, answer, start, stop, out, largest)
+
+        found, trouble = answer_rows(rows, answer, n_rows, len(offset), len(data) // n_rows + 1)
+        if trouble & posterior.MALFORMED:
+            raise malformed(X)
+        if trouble & posterior.NONFINITE and checked:
+            validate_data(self, X, accept_sparse="csr", reset=False)  # raises, unless told to assume finite input
+        return None if trouble else found
+
+    def _dense(self, X: Array, table: Array, offset: Array, answer: int) -> Array | None:
+        with np.errstate(all="ignore"):
+            scores = np.ascontiguousarray(X @ table)
+            scores += offset
+        if answer == posterior.JOINT:
+            return scores
+        if answer == posterior.LARGEST:
+            return np.argmax(scores, axis=1)
+        blocks = cut(len(scores), max(1, _BLOCK // len(offset)))
+        troubles = [0] * len(blocks)
+
+        def task(block: int, _: int) -> None:
+            troubles[block] = posterior.finish_rows(scores, answer, *blocks[block])
+
+        run_blocks(task, len(blocks))
+        return None if any(troubles) else scores
+
+
+def _no_kernel(estimator: Any, ratio: str, sample_weight: Any) -> str | None:
+    """Return why scikit-learn has to fit, if it has; ``ratio`` names the parameter of the share of the l1 penalty."""
+    if sklearn.get_config()["array_api_dispatch"]:
+        return "array-API dispatch is on"
+    if getattr(estimator, "multi_class", "auto") not in ("auto", "deprecated"):
+        return f"multi_class={estimator.multi_class!r}"
+    penalty = estimator.penalty
+    share = getattr(estimator, ratio)
+    if penalty not in ("deprecated", "l2", "elasticnet", None):
+        return f"there is no kernel for penalty={penalty!r}"
+    mixes = penalty in ("deprecated", "elasticnet") and share is not None and not isinstance(share, str)
+    if mixes and np.any(np.asarray(share) != 0):
+        return f"there is no kernel for {ratio}={share!r}"
+    if estimator.dual:
+        return "dual=True"
+    if getattr(estimator, "_skl_callbacks", None):
+        return "callbacks follow scikit-learn's solver"
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind in "fi" and weights.min(initial=0) < 0:
+        return "there are negative weights"
+    return None
+
+
+class LogisticRegression(_Predictions, Twin, parent.LogisticRegression):
+    """Linear classifier with the probabilities of a logistic (two classes) or softmax (more) model.
+
+    ``min C sum_i v_i log(1 / P(y_i | x_i)) + |coef|^2 / 2``, with ``P(y | x)`` the softmax of
+    ``X @ coef_.T + intercept_``
+
+    Parameters
+    ----------
+    penalty, C, l1_ratio, dual, tol, fit_intercept, intercept_scaling, class_weight, random_state, solver, max_iter, \
+    verbose, warm_start, n_jobs
+        As in :class:`sklearn.linear_model.LogisticRegression`; so are the attributes. Whatever the solver is called,
+        the same Newton method does the work, ``n_iter_`` counts its iterations, and ``tol`` bounds the gradient of the
+        mean loss; "liblinear" means, as ever, a penalised intercept.
+
+    Notes
+    -----
+    Native: dense and sparse samples, float64 and float32, with the l2 penalty or none, and all predictions. Left to
+    scikit-learn: l1 and elastic-net penalties, ``dual=True``, callbacks, array-API input, negative weights,
+    ``multi_class`` other than its default (before scikit-learn 1.8), and subclasses that replace what a prediction is
+    made of.
+
+    References
+    ----------
+    C.-J. Lin, R. C. Weng, S. S. Keerthi, Trust region Newton method for large-scale logistic regression, Journal of
+    Machine Learning Research 9 (2008), 627-650.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.linear_model import LogisticRegression
+    >>> X = np.array([[-1.0, 0.0], [-2.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
+    >>> LogisticRegression().fit(X, ["no", "no", "yes", "yes"]).predict([[0.5, 0.5]])
+    array(['yes'], dtype='<U3')
+    """
+
+    coef_: Any
+    intercept_: Any
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the model to X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample; None for ones.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+        """
+        with unchanged_on_error(self):
+            reason = _no_kernel(self, "l1_ratio", sample_weight)
+            if reason is not None:
+                fall_back(self, "fit", reason)
+                return super().fit(X, y, sample_weight=sample_weight)
+            return _fit(self, X, y, sample_weight)
+
+
+class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):
+    """Logistic regression that chooses its strength of penalty by cross-validation.
+
+    Along the list of ``Cs`` each fit starts from the one before.
+
+    Parameters
+    ----------
+    Cs, l1_ratios, fit_intercept, cv, dual, penalty, scoring, solver, tol, max_iter, class_weight, n_jobs, verbose, \
+    refit, intercept_scaling, random_state, use_legacy_attributes
+        As in :class:`sklearn.linear_model.LogisticRegressionCV`; so are the attributes.
+
+    Notes
+    -----
+    Native and left to scikit-learn: as for :class:`LogisticRegression`. With ``n_jobs``, folds share
+    the process's memory as threads.
+
+    References
+    ----------
+    As for :class:`LogisticRegression`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.linear_model import LogisticRegressionCV
+    >>> import warnings
+    >>> X = np.arange(20.0)[:, np.newaxis]
+    >>> with warnings.catch_warnings():  # of defaults that scikit-learn is about to change
+    ...     warnings.simplefilter("ignore", FutureWarning)
+    ...     model = LogisticRegressionCV(cv=2).fit(X, X[:, 0] > 9)
+    >>> model.predict([[3.0]])
+    array([False])
+    """
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> Self:
+        """Fit the model to X and y for every fold and C, and then for the best C.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each sample; None for ones.
+        **params : dict
+            Handed on to the splitter and the scorer.
+
+        Returns
+        -------
+        self : object
+            The fitted classifier.
+        """
+        with unchanged_on_error(self):
+            reason = _no_kernel(self, "l1_ratios", sample_weight)
+            if reason is not None:
+                fall_back(self, "fit", reason)
+                return super().fit(X, y, sample_weight=sample_weight, **params)
+            return _fit_cv(self, X, y, sample_weight, **params)
+
+
+# Since scikit-learn 1.7 "balanced" counts samples by their weights.
+_WEIGHS_CLASSES = "sample_weight" in inspect.signature(compute_class_weight).parameters
+_fit = rebound(parent.LogisticRegression.fit, _logistic_regression_path=_path, _fit_liblinear=_liblinear)
+_log_reg_scoring_path = rebound(
+    theirs._log_reg_scoring_path, _logistic_regression_path=_path, LogisticRegression=LogisticRegression
+)
+_log_reg_scoring_path.__module__ = __name__  # where a worker process finds it
+_fit_cv = rebound(
+    parent.LogisticRegressionCV.fit,
+    _logistic_regression_path=_path,
+    _log_reg_scoring_path=_log_reg_scoring_path,
+    Parallel=_threads,
+)
+
+for _model in (LogisticRegression, LogisticRegressionCV):
+    _model._decisions = methods(_model, "decision_function")
+    _model._answers = methods(_model, "decision_function", "_predict_proba_lr")
+    _model._log_answers = methods(_model, "decision_function", "_predict_proba_lr", "predict_proba")

@@ -1,0 +1,259 @@
+"""Newton's method for logistic regression with a quadratic penalty.
+
+    f(W) = sum_i v_i loss(x_i W, y_i) + sum_fk penalty_f W_fk^2 / 2
+
+with W of shape (n_features [+ 1 for the intercept], n_columns), one column for two classes, else one for each class.
+A direction comes from Cholesky's factors of the whole Hessian where there are few coefficients, else from conjugate
+gradients, preconditioned with the Hessian's diagonal and stopped early while far from the minimum. A line search then
+goes back from the full step; it moves the scores, and so does not read the samples.
+
+Sources: C.-J. Lin, R. C. Weng, S. S. Keerthi, Trust region Newton method for large-scale logistic regression, JMLR 9
+(2008), 627-650; J. Nocedal, S. J. Wright, Numerical Optimization (2006), chapters 3 and 7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from deciban._kernels import logistic
+from deciban._parallel import cut, run_blocks
+from deciban.linear_model._samples import DenseSamples, SparseSamples
+
+Array = npt.NDArray[Any]
+
+_EPS = float(np.finfo(np.float64).eps)
+_ROWS = 1 << 14  # cells of a block of row-wise work
+_WHOLE = 300  # coefficients, at most, whose whole Hessian is made
+_WHOLE_FLOPS = 2e10  # and multiplications that this takes, at most
+_CELLS = 1 << 15  # of a block of vector arithmetic: four vectors of that size stay in L2
+_NO_TABLE = np.empty((0, 1))
+
+
+@dataclass
+class Result:
+    """Where the method stopped: coefficients, iterations, and whether it is the minimum as far as was asked."""
+
+    table: Array
+    n_iter: int
+    converged: bool
+
+
+class Problem:
+    """The function to minimise, and the derivatives where it was last evaluated.
+
+    Parameters
+    ----------
+    samples : DenseSamples or SparseSamples
+    codes : ndarray of int32 of shape (n_samples,)
+        The column of each sample's class; 0 or 1 if there is one column.
+    weights : ndarray of float64 of shape (n_samples,)
+        None negative.
+    penalty : ndarray of float64 of shape (n_features [+ 1], 1)
+    n_columns : int
+    """
+
+    def __init__(
+        self, samples: DenseSamples | SparseSamples, codes: Array, weights: Array, penalty: Array, n_columns: int
+    ) -> None:
+        self.samples, self.codes, self.weights, self.penalty = samples, codes, weights, penalty
+        self.shape = len(penalty), n_columns
+        self.curvature, self.residual = np.empty((2, len(codes), n_columns))
+        self._blocks = cut(len(codes), max(1, _ROWS // n_columns))
+
+    def inner(self, left: Array, right: Array) -> float:
+        """Return the sum of penalty * left * right."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(self.penalty[:, 0] @ np.einsum("fk,fk->f", left, right))
+
+    def loss(self, scores: Array, direction: Array, step: float, derivatives: bool) -> float:
+        """Return the first part of f, where the scores are ``scores + step * direction``."""
+        losses = [0.0] * len(self._blocks)
+        outputs = (self.curvature, self.residual) if derivatives else (_NO_TABLE, _NO_TABLE)
+
+        def task(block: int, _: int) -> None:
+            scratch = np.empty(self.shape[1])
+            losses[block] = logistic.evaluate(
+                scores, direction, step, self.codes, self.weights, *self._blocks[block], scratch, *outputs
+            )
+
+        run_blocks(task, len(losses))
+        return sum(losses)
+
+    def gradient(self, table: Array) -> Array:
+        """Return the gradient where the derivatives were last made."""
+        found = self.samples.transposed(self.residual)
+        found += self.penalty * table
+        return found
+
+    def curved(self, direction: Array, out: Array) -> None:
+        """Fill ``out`` with the Hessian of the last derivatives, but for the penalty, times a direction."""
+
+        def change(start: int, stop: int, values: Array) -> None:
+            logistic.apply_curvature(self.curvature, self.weights, start, stop, values)
+
+        self.samples.sandwich(direction, change, out)
+
+    def diagonal(self) -> Array:
+        """Return the diagonal of the Hessian, in the shape of the coefficients."""
+        values = np.empty_like(self.curvature)
+        logistic.diagonal(self.curvature, self.weights, 0, len(values), values)
+        found = self.samples.squares(values)
+        found += self.penalty
+        return found
+
+    def hessian(self) -> Array:
+        """Return the whole Hessian, over coefficients in the order of columns, then of features."""
+        n_features, n_columns = self.shape
+        whole = np.zeros((n_columns, n_features, n_columns, n_features))
+        for start, stop, X in self.samples.rows():
+            if self.samples.intercept:
+                X = np.column_stack([X, np.ones(len(X))])
+            p = self.curvature[start:stop]
+            if n_columns == 1:
+                whole[0, :, 0, :] += X.T @ (p * X)
+                continue
+            v = self.weights[start:stop]
+            for k in range(n_columns):
+                for m in range(k + 1):
+                    weight = v * p[:, k] * ((1.0 if k == m else 0.0) - p[:, m])
+                    whole[k, :, m, :] += X.T @ (weight[:, None] * X)
+        for k in range(n_columns):
+            for m in range(k):
+                whole[m, :, k, :] = whole[k, :, m, :].T
+            whole[k, :, k, :][np.diag_indices(n_features)] += self.penalty[:, 0]
+        return whole.reshape(n_features * n_columns, -1)
+
+
+def _solve_whole(problem: Problem, gradient: Array) -> Array | None:
+    """Return Newton's direction by Cholesky's factors; None if there are none even of a shifted Hessian."""
+    hessian = problem.hessian()
+    if not np.isfinite(hessian).all():
+        return None
+    diagonal = hessian.diagonal()
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))  # makes the diagonal 1: the shift suits every feature
+    hessian *= scale[:, None]
+    hessian *= scale
+    right = -gradient.T.ravel() * scale
+    shift = len(right) * _EPS * (2 if problem.shape[1] > 1 else 0)  # softmax does not see what all columns share
+    while shift < 1.0:
+        shifted = hessian.copy()
+        shifted[np.diag_indices(len(right))] += shift
+        try:
+            factors = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            shift = max(100.0 * shift, len(right) * _EPS)
+            continue
+        solution = cho_solve(factors, right, check_finite=False) * scale
+        direction = np.ascontiguousarray(solution.reshape(problem.shape[::-1]).T)
+        return direction if np.isfinite(direction).all() else None
+    return None
+
+
+def _solve_inexactly(problem: Problem, gradient: Array, accuracy: float) -> Array:
+    """Return Newton's direction by preconditioned conjugate gradients, to a share of the gradient's norm."""
+    inverse = problem.diagonal()
+    inverse[inverse <= 0] = 1.0
+    np.reciprocal(inverse, out=inverse)
+    direction, search, product = np.zeros_like(gradient), np.zeros_like(gradient), np.zeros_like(gradient)
+    residual = -gradient
+    n_columns = problem.shape[1]
+    blocks = cut(gradient.size, max(1, _CELLS // n_columns) * n_columns)
+    sums = [0.0] * len(blocks)
+    flat = [array.reshape(-1) for array in (inverse, direction, search, product, residual)]
+    penalty = np.ascontiguousarray(problem.penalty[:, 0])
+
+    def added(work: Callable[[int, int], float | None]) -> float:
+        def task(block: int, _: int) -> None:
+            sums[block] = work(*blocks[block]) or 0.0
+
+        run_blocks(task, len(blocks))
+        return sum(sums)
+
+    m, d, s, h, r = flat
+    ratio = 0.0
+
+    def advance(step: float, start: int, stop: int) -> float:
+        return logistic.advance(step, s, h, m, start, stop, d, r)
+
+    def turn(ratio: float, start: int, stop: int) -> None:
+        logistic.turn(ratio, m, r, start, stop, s)
+
+    size = added(partial(advance, 0.0))
+    goal = accuracy * accuracy * size
+    for _ in range(min(gradient.size, 500)):
+        added(partial(turn, ratio))
+        problem.curved(search, product)
+        curvature = added(lambda start, stop: logistic.penalised(penalty, s, start, stop, h))
+        if not curvature > _EPS * _EPS * size:
+            break  # flat, as far as rounding shows
+        step, last = size / curvature, size
+        size = added(partial(advance, step))
+        if size <= goal:
+            break
+        ratio = size / last
+    return direction if direction.any() else inverse * -gradient
+
+
+def minimise(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
+    """Minimise from ``table`` on.
+
+    Done is when no component of the gradient is above ``tol`` and the last step lowered f by so little (1e-7 of it, at
+    the usual tol of 1e-4) that what is left cannot matter, or when rounding hides any further descent.
+    """
+    samples = problem.samples
+    n = table.size
+    whole = n <= _WHOLE and samples.n_rows * float(n) * n / 2 <= _WHOLE_FLOPS
+    scores = samples.scores(table)
+    size = problem.inner(table, table)
+    value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True) + 0.5 * size
+    gradient = problem.gradient(table)
+    first_norm, descent = 0.0, math.inf
+    for n_iter in range(max_iter + 1):
+        norm = float(np.abs(gradient).max(initial=0.0))
+        first_norm = first_norm or norm
+        small = norm <= tol
+        if not np.isfinite(norm):
+            return Result(table, n_iter, False)
+        if norm == 0 or (small and 0.02 * descent <= max(0.01 * tol * value, 0.1 * tol * tol)):
+            return Result(table, n_iter, True)
+        if n_iter == max_iter:
+            break
+        accuracy = min(0.3, max(0.1, math.sqrt(norm / first_norm)))
+        direction = _solve_whole(problem, gradient) if whole else None
+        if direction is None:
+            direction = _solve_inexactly(problem, gradient, accuracy)
+        slope = float(np.einsum("fk,fk->", gradient, direction))
+        if not slope < 0 or -slope <= 2 * _EPS * abs(value):
+            return Result(table, n_iter, small or -slope <= 2 * _EPS * abs(value))
+        moved = samples.scores(direction)
+        mixed, grown = problem.inner(table, direction), problem.inner(direction, direction)
+        step = 1.0
+        while True:
+            lower = problem.loss(scores, moved, step, derivatives=step == 1.0)
+            lower += 0.5 * size + step * mixed + 0.5 * step * step * grown
+            if lower <= value + 1e-4 * step * slope:
+                break
+            if abs(lower - value) <= 8 * _EPS * abs(value) and step == 1.0:
+                break  # equal but for rounding: Newton's own step is then the better point
+            step *= 0.5
+            if step < 1e-12:
+                return Result(table, n_iter, small)
+        descent = value - lower
+        scores += step * moved
+        table = table + step * direction
+        size = problem.inner(table, table)
+        value = lower
+        if step != 1.0:
+            value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True) + 0.5 * size
+        last_norm, gradient = norm, problem.gradient(table)
+        if abs(descent) <= 8 * _EPS * abs(value) and float(np.abs(gradient).max()) >= 0.5 * last_norm:
+            return Result(table, n_iter + 1, True)  # rounding hides what is left
+    return Result(table, max_iter, False)

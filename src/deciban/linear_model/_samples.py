@@ -1,0 +1,176 @@
+"""Samples as the solver sees them: products of X, X transposed and X squared with tables of a few columns.
+
+A table has a row for each feature and, with an intercept, one more; the intercept is a feature that is always 1. Work
+is cut by the data alone and every sum has its place, so the results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from deciban._arrays import aligned_empty, csr_parts
+from deciban._kernels import logistic, posterior
+from deciban._parallel import cut, run_blocks
+from deciban.naive_bayes._counts import INDEX_DTYPES, malformed, specialise
+
+Array = npt.NDArray[Any]
+
+_DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
+_sparse_rows = specialise(posterior.sparse_rows, _DTYPES, INDEX_DTYPES)
+_sparse_vector = specialise(logistic.sparse_vector, _DTYPES, INDEX_DTYPES)
+_BLOCK = 1 << 20  # multiplications a block of a sparse product
+_CELLS = 1 << 17  # samples' numbers a dense block: 1 MB, which stays in L2 from the first product to the second
+_NO_CLASSES = np.empty(0, np.intp)
+_SMALL = 1 << 15  # multiplications that are not worth another thread
+
+
+class DenseSamples:
+    """A dense X, C-contiguous, float64 or float32; the products are BLAS's."""
+
+    def __init__(self, X: Array, intercept: bool) -> None:
+        self.X = X
+        self.intercept = intercept
+        self.n_rows, self.n_features = X.shape
+        self._blocks = cut(self.n_rows, max(64, _CELLS // max(1, self.n_features)))
+
+    def rows(self) -> Iterator[tuple[int, int, Array]]:
+        """Yield blocks of samples in double precision: first row, last row + 1, and the samples."""
+        for start, stop in self._blocks:
+            yield start, stop, self.X[start:stop].astype(np.float64, copy=False)
+
+    def scores(self, table: Array) -> Array:
+        """Return X @ table."""
+        out = np.empty((self.n_rows, table.shape[1]))
+        for start, stop, X in self.rows():
+            np.dot(X, table[: self.n_features], out=out[start:stop])
+        if self.intercept:
+            out += table[-1]
+        return out
+
+    def transposed(self, values: Array) -> Array:
+        """Return X.T @ values."""
+        return self._gathered(values, squared=False)
+
+    def squares(self, values: Array) -> Array:
+        """Return (X * X).T @ values."""
+        return self._gathered(values, squared=True)
+
+    def _gathered(self, values: Array, squared: bool) -> Array:
+        out = np.zeros((self.n_features + self.intercept, values.shape[1]))
+        for start, stop, X in self.rows():
+            out[: self.n_features] += (X * X if squared else X).T @ values[start:stop]
+        if self.intercept:
+            out[-1] = values.sum(axis=0)
+        return out
+
+    def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
+        """Fill ``out`` with X.T @ change(X @ table), reading X once; ``change(start, stop, values)`` works in place."""
+        values = np.empty((self.n_rows, table.shape[1]))
+        out[:] = 0.0
+        for start, stop, X in self.rows():
+            np.dot(X, table[: self.n_features], out=values[start:stop])
+            if self.intercept:
+                values[start:stop] += table[-1]
+            change(start, stop, values)
+            out[: self.n_features] += X.T @ values[start:stop]
+        if self.intercept:
+            out[-1] = values.sum(axis=0)
+
+
+class SparseSamples:
+    """A CSR matrix, float64 or float32, and its transpose: products gather, so no two threads write to one cell."""
+
+    def __init__(self, X: Any, intercept: bool) -> None:
+        self.intercept = intercept
+        self.n_rows, self.n_features = X.shape
+        self._matrix = X
+        self._parts = csr_parts(X)
+        # of the parts that were checked, which X need not share
+        flipped = sp.csc_matrix(self._parts, shape=X.shape[::-1]).tocsr()
+        self._flipped = csr_parts(flipped)
+
+    def rows(self) -> Iterator[tuple[int, int, Array]]:
+        """Yield blocks of samples, dense and in double precision."""
+        data, indices, indptr = self._parts
+        whole = sp.csr_matrix((data, indices, indptr), shape=(self.n_rows, self.n_features))
+        for start, stop in cut(self.n_rows, max(64, _CELLS // max(1, self.n_features))):
+            yield start, stop, whole[start:stop].toarray().astype(np.float64, copy=False)
+
+    def scores(self, table: Array) -> Array:
+        """Return X @ table."""
+        offset = table[-1] if self.intercept else np.zeros(table.shape[1])
+        out = aligned_empty((self.n_rows, table.shape[1]))
+        self._product(self._parts, table[: self.n_features], offset, False, self.n_rows, out)
+        return out
+
+    def transposed(self, values: Array) -> Array:
+        """Return X.T @ values."""
+        return self._gathered(self._flipped, values, squared=False)
+
+    def squares(self, values: Array) -> Array:
+        """Return (X * X).T @ values."""
+        return self._gathered(self._flipped, values, squared=True)
+
+    def _gathered(
+        self, parts: tuple[Array, Array, Array], values: Array, squared: bool, out: Array | None = None
+    ) -> Array:
+        n_rows, n_columns = self.n_features, values.shape[1]
+        if out is None:
+            out = aligned_empty((n_rows + self.intercept, n_columns))
+        self._product(parts, values, np.zeros(n_columns), squared, n_rows, out)
+        if self.intercept:
+            out[-1] = values.sum(axis=0)
+        return out
+
+    def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
+        """Fill ``out`` with X.T @ change(X @ table); ``change(start, stop, values)`` works on rows in place."""
+        values = self.scores(table)
+        blocks = cut(self.n_rows, max(1, _SMALL // table.shape[1]))
+        run_blocks(lambda block, _: change(*blocks[block], values), len(blocks))
+        self._gathered(self._flipped, values, squared=False, out=out)
+
+    def _product(
+        self,
+        parts: tuple[Array, Array, Array],
+        table: Array,
+        offset: Array,
+        squared: bool,
+        n_rows: int,
+        out: Array,
+    ) -> None:
+        data, indices, indptr = parts
+        n_columns = table.shape[1]
+        # rows of features may be of any length: cut where the entries (and the rows) are even
+        work = indptr[1:].astype(np.int64) * n_columns + np.arange(1, n_rows + 1)
+        edges = np.arange(_BLOCK, int(work[-1]), _BLOCK) if n_rows else np.empty(0)
+        bounds = np.unique(np.concatenate([[0], np.searchsorted(work, edges, side="right"), [n_rows]])).tolist()
+        good = [True] * (len(bounds) - 1)
+
+        if n_columns == 1:
+            vector, flat = table[:, 0], out[:, 0]
+            vector_kernel = _sparse_vector[data.dtype, indices.dtype]
+
+            def task(block: int, _: int) -> None:
+                rows = bounds[block], bounds[block + 1]
+                good[block] = bool(vector_kernel(data, indices, indptr, vector, float(offset[0]), squared, *rows, flat))
+
+        else:
+            if squared:
+                data = data.astype(np.float64) ** 2
+            table_kernel = _sparse_rows[data.dtype, indices.dtype]
+
+            def task(block: int, _: int) -> None:
+                rows = bounds[block], bounds[block + 1]
+                trouble = table_kernel(
+                    data, indices, indptr, table, offset, False, 0.0, posterior.JOINT, *rows, out, _NO_CLASSES
+                )
+                good[block] = not trouble & posterior.MALFORMED
+
+        run_blocks(task, len(good))
+        if not all(good):
+            raise malformed(self._matrix)
