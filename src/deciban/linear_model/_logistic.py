@@ -529,7 +529,8 @@ class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):
             reason = _no_kernel(self, "l1_ratios", sample_weight)
             if reason is not None:
                 fall_back(self, "fit", reason)
-                return super().fit(X, y, sample_weight=sample_weight, **params)
+                # past LogisticRegression.fit, which is no part of scikit-learn's fit of this class
+                return super(LogisticRegression, self).fit(X, y, sample_weight=sample_weight, **params)
             return _fit_cv(self, X, y, sample_weight, **params)
 
 
