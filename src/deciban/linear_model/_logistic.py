@@ -317,8 +317,8 @@ class _Predictions:
         if sp.issparse(coef):
             fall_back(self, method, "coef_ is sparse")
             return None
-        if n_classes > 2 and answer in (posterior.POSTERIOR, posterior.LOG_POSTERIOR) and self._normalises():
-            fall_back(self, method, "probabilities of one class against the rest are normalised")
+        if answer in (posterior.POSTERIOR, posterior.LOG_POSTERIOR) and self._is_of_old(n_classes):
+            fall_back(self, method, f"multi_class={self.multi_class!r} makes other probabilities")  # type: ignore[attr-defined]
             return None
         expected = (n_classes if n_classes > 2 else 1, n_features)
         coef = np.atleast_2d(coef)  # scikit-learn's cross-validation scores binary models that have a vector
@@ -347,9 +347,11 @@ class _Predictions:
             return None
         return found if answer == posterior.LARGEST else found.astype(dtype, copy=False)
 
-    def _normalises(self) -> bool:
-        """Return whether scikit-learn, before 1.8, makes probabilities of one class against the rest."""
+    def _is_of_old(self, n_classes: int) -> bool:
+        """Return whether scikit-learn, before 1.8, makes probabilities in other ways than softmax or one sigmoid."""
         multi_class = getattr(self, "multi_class", None)
+        if n_classes <= 2:
+            return multi_class == "multinomial"
         return multi_class is not None and (multi_class == "ovr" or getattr(self, "solver", None) == "liblinear")
 
     def _sparse(self, X: Any, table: Array, offset: Array, answer: int, checked: bool) -> Array | None:
