@@ -179,7 +179,7 @@ def _contenders(name: str) -> tuple[Contender, ...]:
 def _problem(name: str, shape: tuple[int, int], dtype: type) -> Problem:
     n_arrays = TRAFFIC.get(name, 3 if name == "xlogy" else 2)
     return Problem(
-        "information" if hasattr(information, name) else "special",
+        "information" if name in information.__all__ else "special",
         f"{name}, {shape[0]:,} x {shape[1]:,}, {np.dtype(dtype).name}",
         partial(arrays, shape=shape, dtype=dtype),
         _contenders(name),
