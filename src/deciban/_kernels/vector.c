@@ -7,9 +7,8 @@
 #include "vector.h"
 
 #include <float.h>
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
+
+#include "elementary.h"
 
 #define LANES 8
 
@@ -18,7 +17,7 @@
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double)), aligned(sizeof(double)), may_alias));
 
-/* WIDTH more columns: with several sums at once, one's addition does not wait for another's. A line of the row further on
+/* Some more columns: with several sums at once, one's addition does not wait for another's. A line of the row further on
  * is asked for with each use of a line, not many at once, of which a core can wait for 10 to 16. */
 #define COLUMNS(...)                                                       \
     do {                                                                   \
@@ -79,41 +78,6 @@ static void accumulate(const double *x, const double *const *rows, const double 
         }
         out[k] = sum;
     }
-}
-
-/* exp(x) = 2^n exp(r) with |r| <= ln(2)/2, the Taylor series of exp(r) to r^13 (truncation below 5e-18), ln(2) in two
- * parts (Cody and Waite, Software Manual for the Elementary Functions, 1980). 2^n goes on in two steps, so that results
- * in the denormal range are rounded once and overflow gives infinity. */
-static inline double exp_point(double x) {
-    const double to_integer = 0x1.8p52; /* adding it leaves the nearest integer in the low bits */
-    x = x > 710.0 ? 710.0 : x;
-    x = x < -746.0 ? -746.0 : x;
-    double shifted = x * 0x1.71547652b82fep0 + to_integer;
-    double n = shifted - to_integer;
-    double r = (x - n * 0x1.62e42fefa38p-1) - n * 0x1.ef35793c7673p-45;
-    double p = 1.0 / 6227020800.0;
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    p = 1.0 + (r + r * r * p);
-    uint64_t bits, magic;
-    memcpy(&bits, &shifted, sizeof bits);
-    memcpy(&magic, &to_integer, sizeof magic);
-    uint64_t exponent = bits - magic + 2046; /* n and twice the bias, positive */
-    uint64_t half = exponent >> 1;
-    uint64_t low_bits = half << 52, high_bits = (exponent - half) << 52;
-    double low, high;
-    memcpy(&low, &low_bits, sizeof low);
-    memcpy(&high, &high_bits, sizeof high);
-    return p * low * high;
 }
 
 static void exp_shifted(double *values, ptrdiff_t n, double shift) {
