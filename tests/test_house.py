@@ -18,7 +18,7 @@ SOURCES = sorted((ROOT / "src" / "deciban").rglob("*.py"))
 # A file imports only from floors below its own, or from its own floor without a circle.
 FLOORS = [
     {"_kernels"},
-    {"_arrays", "_config", "_fallback", "_lazy", "_parallel"},
+    {"_arrays", "_config", "_fallback", "_lazy", "_parallel", "_rows"},
     {"_measures", "_sklearn", "feature_extraction", "information", "linear_model", "naive_bayes", "special"},
     {"patch", "__main__", "demo", ""},
 ]
@@ -52,6 +52,14 @@ def test_no_import_goes_upward(path):
         known = any(module.split(".")[0] in names for names in FLOORS)
         assert known, f"{path.name} imports deciban.{module}, which has no floor"
         assert floor_of(module) <= own, f"{path.name} (floor {own}) imports deciban.{module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_rooms_keep_their_private_modules_to_themselves(path):
+    own = name_of(path).split(".")[0]
+    for module in imports(path):
+        room, *rest = module.split(".")
+        assert room in (own, "_kernels") or not any(part.startswith("_") for part in rest), f"{path.name}: {module}"
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if floor_of(name_of(path)) < 2], ids=name_of)

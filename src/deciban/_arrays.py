@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from deciban._kernels import csr
 
+Array = npt.NDArray[Any]
+
+CSR_TYPES = (sp.csr_matrix, sp.csr_array)
+DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32"))
+INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 _LINE = 64  # bytes of a cache line
-_INDEX_DTYPES = (np.dtype(np.int32), np.dtype(np.int64))
 
 
 def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -45,12 +51,50 @@ def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[A
         raise ValueError(
             f"data and indices of a CSR matrix must have the same length, got {len(data)} and {len(indices)}"
         )
-    if indices.dtype != indptr.dtype or indices.dtype not in _INDEX_DTYPES or not indices.dtype.isnative:
+    if indices.dtype != indptr.dtype or indices.dtype not in INDEX_DTYPES or not indices.dtype.isnative:
         indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
     indices, indptr = np.ascontiguousarray(indices), np.ascontiguousarray(indptr)
     csr.check_indptr(indptr, n_rows, len(indices))
     csr.check_indices(indices, 0, int(indptr[-1]), n_cols)
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), indices, indptr
+
+
+def entries(X: Any) -> tuple[Array, Array, Array]:
+    """Return data, indices and indptr of a CSR matrix in types that kernels take; kernels check the numbers in them."""
+    data, indices, indptr = X.data, X.indices, X.indptr
+    if not (
+        isinstance(data, np.ndarray)
+        and isinstance(indices, np.ndarray)
+        and isinstance(indptr, np.ndarray)
+        and data.ndim == indices.ndim == indptr.ndim == 1
+        and indices.dtype == indptr.dtype
+        and indices.dtype in INDEX_DTYPES
+        and len(data) == len(indices)
+        and len(indptr) == X.shape[0] + 1
+        and data.flags.c_contiguous
+        and indices.flags.c_contiguous
+        and indptr.flags.c_contiguous
+        and data.dtype.isnative
+    ):
+        data, indices, indptr = csr_parts(X)
+    if data.dtype not in DATA_DTYPES:
+        data = data.astype(np.float64)
+    return data, indices, indptr
+
+
+def malformed(X: Any) -> ValueError:
+    """Return the error for a matrix in which a kernel met a row pointer or an index out of range."""
+    csr_parts(X)  # raises the error that says which
+    return ValueError("the arrays of the CSR matrix changed while it was being read")
+
+
+def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np.dtype[Any], ...], Callable[..., int]]:
+    """Return a table from dtypes to a kernel's variants: choosing by lookup costs 0.1 us, Cython's dispatch several."""
+    names = {"float64": "double", "float32": "float", "int64": "long long", "int32": "int"}
+    keys: list[tuple[np.dtype[Any], ...]] = [()]
+    for choices in dtypes:
+        keys = [(*key, dtype) for key in keys for dtype in choices]
+    return {key: kernel.__signatures__["|".join(names[dtype.name] for dtype in key)] for key in keys}
 
 
 def aligned_empty(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:

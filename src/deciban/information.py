@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from deciban._arrays import entries
 from deciban._kernels import divergences
 from deciban._measures import BLOCK, Array, Measured, measure, rows, unit
 from deciban._parallel import cut, run_blocks
@@ -602,7 +603,7 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     none = np.empty(0)
     if sp.issparse(samples):
         present, _ = counting.count_sparse(
-            counting.entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
+            entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
         )
     else:
         present, _ = counting.count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)

@@ -20,6 +20,8 @@ from libc.float cimport DBL_MAX
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from deciban._kernels.special cimport special_double_ops, special_double_select
+
 ctypedef const double* table_row
 
 ctypedef fused data_t:
@@ -50,6 +52,7 @@ cdef extern from "vector.h":
     const vector_ops* vector_ops_select() noexcept nogil
 
 cdef const vector_ops* ops = vector_ops_select()
+cdef const special_double_ops* special = special_double_select()
 
 cdef enum:
     CHUNK = 32
@@ -182,6 +185,29 @@ def finish_rows(double[:, ::1] values, int answer, Py_ssize_t start, Py_ssize_t 
         for row in range(start, stop):
             trouble |= _finish(&values[row, 0], values.shape[1], answer, NULL)
     return trouble
+
+
+def sigmoid_rows(const double[:] scores, bint log, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out):
+    """Fill rows [start, stop) of `out` with 1 - p and p = 1 / (1 + e^-score), or with their logarithms."""
+    cdef Py_ssize_t row, i, n
+    cdef double[CHUNK] z
+    cdef double[CHUNK] p
+    if not 0 <= start <= stop <= min(scores.shape[0], out.shape[0]) or out.shape[1] != 2:
+        raise ValueError("scores and output do not agree in shape")
+    with nogil:
+        row = start
+        while row < stop:
+            n = min(stop - row, CHUNK)
+            for i in range(n):
+                z[i] = scores[row + i]
+            (special.log_expit if log else special.expit)(z, p, n)
+            for i in range(n):
+                out[row + i, 1] = p[i]
+                z[i] = -z[i]
+            (special.log_expit if log else special.expit)(z, p, n)
+            for i in range(n):
+                out[row + i, 0] = p[i]
+            row += n
 
 
 def exp_shifted(double[::1] values, double shift):

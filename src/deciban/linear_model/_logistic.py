@@ -8,40 +8,20 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import sklearn
 import sklearn.linear_model as parent
 import sklearn.linear_model._logistic as theirs
-from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, compute_class_weight
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deciban._fallback import fall_back
-from deciban._kernels import posterior
+from deciban._arrays import Array
+from deciban._fallback import fall_back, methods
 from deciban._lazy import unchanged_on_error
-from deciban._parallel import cut, run_blocks
 from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
 from deciban.linear_model._newton import Problem, minimise
+from deciban.linear_model._predictions import LinearPredictions
 from deciban.linear_model._samples import DenseSamples, SparseSamples
-from deciban.naive_bayes._counts import (
-    CSR_TYPES,
-    DATA_DTYPES,
-    INDEX_DTYPES,
-    REPLACED,
-    entries,
-    malformed,
-    methods,
-    overrides,
-    specialise,
-)
-from deciban.naive_bayes._posterior import answer_rows
-
-Array = npt.NDArray[Any]
-
-_sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
-_BLOCK = 1 << 17  # cells of a block of posteriors
 
 # What scikit-learn says where its solvers stop early, solver by solver.
 _STOPPED = {
@@ -204,189 +184,6 @@ def _threads(**options: Any) -> Any:
     return theirs.Parallel(**{**options, "prefer": "threads"})
 
 
-class _Predictions:
-    """Mixin: decisions, probabilities and classes by the kernels of the linear models."""
-
-    _decisions: dict[str, Any]
-    _answers: dict[str, Any]
-    _log_answers: dict[str, Any]
-
-    def decision_function(self, X: Any) -> Array:
-        """Return confidence scores, ``X @ coef_.T + intercept_``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            For two classes, of the second one.
-        """
-        scores = self._answer(X, posterior.JOINT, "decision_function", {})
-        if scores is None:
-            return super().decision_function(X)  # type: ignore[misc]
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> Array:
-        """Return the most probable class of every sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            Labels out of ``classes_``.
-        """
-        found = self._answer(X, posterior.LARGEST, "predict", self._decisions)
-        if found is None:
-            return super().predict(X)  # type: ignore[misc]
-        return self.classes_[found if found.ndim == 1 else (found[:, 0] > 0).astype(np.intp)]  # type: ignore[attr-defined]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return probability estimates, ``P(y | x)``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        T : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        found = self._answer(X, posterior.POSTERIOR, "predict_proba", self._answers)
-        if found is None:
-            return super().predict_proba(X)  # type: ignore[misc]
-        if found.shape[1] > 1:
-            return found
-        p = expit(found[:, 0])
-        return np.stack([1 - p, p], axis=1)
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Return log-probability estimates, ``log P(y | x)``.
-
-        Finite where a probability itself is too small for a floating-point number.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        T : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        found = self._answer(X, posterior.LOG_POSTERIOR, "predict_log_proba", self._log_answers)
-        if found is None:
-            return super().predict_log_proba(X)  # type: ignore[misc]
-        if found.shape[1] > 1:
-            return found
-        return np.stack([-np.logaddexp(0, found[:, 0]), -np.logaddexp(0, -found[:, 0])], axis=1)
-
-    def _answer(self, X: Any, answer: int, method: str, made_of: dict[str, Any]) -> Array | None:
-        """Return what the method asks for, or the scores of a binary model; None leaves it to scikit-learn."""
-        if overrides(self, made_of):
-            fall_back(self, method, REPLACED)
-            return None
-        if sklearn.get_config()["array_api_dispatch"]:
-            fall_back(self, method, "array-API dispatch is on")
-            return None
-        state = self.__dict__
-        if not (
-            type(X) in CSR_TYPES
-            and X.dtype in DATA_DTYPES
-            and X.ndim == 2
-            and state.get("n_features_in_") == X.shape[1]
-            and X.shape[0] > 0
-            and "feature_names_in_" not in state
-            and "coef_" in state
-        ):
-            check_is_fitted(self)
-            X, checked = validate_data(self, X, accept_sparse="csr", reset=False), False
-        else:
-            checked = True
-        coef, intercept = state["coef_"], np.asarray(state["intercept_"])
-        n_classes, n_features = len(self.classes_), X.shape[1]  # type: ignore[attr-defined]
-        if sp.issparse(coef):
-            fall_back(self, method, "coef_ is sparse")
-            return None
-        if answer in (posterior.POSTERIOR, posterior.LOG_POSTERIOR) and self._is_of_old(n_classes):
-            fall_back(self, method, f"multi_class={self.multi_class!r} makes other probabilities")  # type: ignore[attr-defined]
-            return None
-        expected = (n_classes if n_classes > 2 else 1, n_features)
-        coef = np.atleast_2d(coef)  # scikit-learn's cross-validation scores binary models that have a vector
-        if np.shape(coef) != expected or intercept.shape not in ((), (1,), expected[:1]):
-            raise ValueError(
-                f"coef_ must have shape {expected} and intercept_ {expected[:1]}, got {np.shape(coef)} and "
-                f"{intercept.shape}"
-            )
-        plain = X.dtype in DATA_DTYPES or X.dtype.kind in "iub"
-        if not (plain and coef.dtype.kind == "f" and coef.dtype.itemsize <= 8 and intercept.dtype.kind in "fiu"):
-            fall_back(self, method, f"there is no kernel for {X.dtype} samples and {coef.dtype} coefficients")
-            return None
-        dtype = coef.dtype if X.dtype == np.float32 and coef.dtype == np.float32 else np.dtype(np.float64)
-        table = np.ascontiguousarray(coef.T, dtype=np.float64)
-        offset = np.empty(expected[0])
-        offset[:] = intercept
-        if n_classes <= 2:
-            answer = posterior.JOINT
-        found = (
-            self._dense(X, table, offset, answer)
-            if isinstance(X, np.ndarray)
-            else self._sparse(X, table, offset, answer, checked)
-        )
-        if found is None:
-            fall_back(self, method, "a sample has no finite scores")
-            return None
-        return found if answer == posterior.LARGEST else found.astype(dtype, copy=False)
-
-    def _is_of_old(self, n_classes: int) -> bool:
-        """Return whether scikit-learn, before 1.8, makes probabilities in other ways than softmax or one sigmoid."""
-        multi_class = getattr(self, "multi_class", None)
-        if n_classes <= 2:
-            return multi_class == "multinomial"
-        return multi_class is not None and (multi_class == "ovr" or getattr(self, "solver", None) == "liblinear")
-
-    def _sparse(self, X: Any, table: Array, offset: Array, answer: int, checked: bool) -> Array | None:
-        data, indices, indptr = entries(X)
-        kernel = _sparse_rows[data.dtype, indices.dtype]
-        n_rows = X.shape[0]
-
-        def rows(start: int, stop: int, out: Array, largest: Array) -> int:
-            return kernel(data, indices, indptr, table, offset, False, 0.0, answer, start, stop, out, largest)
-
-        found, trouble = answer_rows(rows, answer, n_rows, len(offset), len(data) // n_rows + 1)
-        if trouble & posterior.MALFORMED:
-            raise malformed(X)
-        if trouble & posterior.NONFINITE and checked:
-            validate_data(self, X, accept_sparse="csr", reset=False)  # raises, unless told to assume finite input
-        return None if trouble else found
-
-    def _dense(self, X: Array, table: Array, offset: Array, answer: int) -> Array | None:
-        with np.errstate(all="ignore"):
-            scores = np.ascontiguousarray(X @ table)
-            scores += offset
-        if answer == posterior.JOINT:
-            return scores
-        if answer == posterior.LARGEST:
-            return np.argmax(scores, axis=1)
-        blocks = cut(len(scores), max(1, _BLOCK // len(offset)))
-        troubles = [0] * len(blocks)
-
-        def task(block: int, _: int) -> None:
-            troubles[block] = posterior.finish_rows(scores, answer, *blocks[block])
-
-        run_blocks(task, len(blocks))
-        return None if any(troubles) else scores
-
-
 def _no_kernel(estimator: Any, ratio: str, sample_weight: Any) -> str | None:
     """Return why scikit-learn has to fit, if it has; ``ratio`` names the parameter of the share of the l1 penalty."""
     if sklearn.get_config()["array_api_dispatch"]:
@@ -410,7 +207,7 @@ def _no_kernel(estimator: Any, ratio: str, sample_weight: Any) -> str | None:
     return None
 
 
-class LogisticRegression(_Predictions, Twin, parent.LogisticRegression):
+class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
     """Linear classifier with the probabilities of a logistic (two classes) or softmax (more) model.
 
     ``min C sum_i v_i log(1 / P(y_i | x_i)) + |coef|^2 / 2``, with ``P(y | x)`` the softmax of
@@ -472,6 +269,14 @@ class LogisticRegression(_Predictions, Twin, parent.LogisticRegression):
                 fall_back(self, "fit", reason)
                 return super().fit(X, y, sample_weight=sample_weight)
             return _fit(self, X, y, sample_weight)
+
+    def _other_probabilities(self, n_classes: int) -> str | None:
+        multi_class = getattr(self, "multi_class", None)  # until scikit-learn 1.8
+        if n_classes <= 2:
+            other = multi_class == "multinomial"
+        else:
+            other = multi_class is not None and (multi_class == "ovr" or self.solver == "liblinear")
+        return f"multi_class={multi_class!r} makes other probabilities" if other else None
 
 
 class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):

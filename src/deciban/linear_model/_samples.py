@@ -10,15 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import aligned_empty, csr_parts
+from deciban._arrays import INDEX_DTYPES, Array, aligned_empty, csr_parts, malformed, specialise
 from deciban._kernels import logistic, posterior
 from deciban._parallel import cut, run_blocks
-from deciban.naive_bayes._counts import INDEX_DTYPES, malformed, specialise
-
-Array = npt.NDArray[Any]
 
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 _sparse_rows = specialise(posterior.sparse_rows, _DTYPES, INDEX_DTYPES)

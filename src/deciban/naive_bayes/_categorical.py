@@ -9,14 +9,16 @@ import numpy as np
 import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted
 
-from deciban._fallback import fall_back
+from deciban._arrays import Array
+from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import counts, posterior
 from deciban._lazy import LazyAttribute, unchanged_on_error
 from deciban._parallel import effective_n_threads, run_blocks
+from deciban._rows import answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
-from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
-from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior, stand_for
+from deciban.naive_bayes._counts import Counts, Table, TableAttribute
+from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
 
@@ -78,7 +80,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(self, self._fit_methods):
+            if overrides(self, self._fit_methods):
                 fall_back(self, "fit", REPLACED)
                 return super().fit(X, y, sample_weight=sample_weight)
             rows, labels = self._check_X_y(X, y)
@@ -136,7 +138,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             return super().partial_fit(X, y, classes, sample_weight=sample_weight)
 
     def _no_kernel(self, classes: Any) -> str | None:
-        if counting.overrides(self, self._fit_methods):
+        if overrides(self, self._fit_methods):
             return REPLACED
         if classes is not None and len(classes) != len(np.unique(classes)):
             if "classes_" in self.__dict__:
@@ -256,7 +258,7 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             self.feature_log_prob_ = state["feature_log_prob_"]
 
 
-CategoricalNB._fit_methods = counting.methods(CategoricalNB, *counting.FIT_METHODS)
+CategoricalNB._fit_methods = methods(CategoricalNB, *counting.FIT_METHODS)
 stand_for(CategoricalNB)
 
 

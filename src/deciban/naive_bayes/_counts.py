@@ -8,21 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import type_of_target
 
-from deciban._arrays import aligned_empty, csr_parts
+from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, specialise
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
 from deciban._parallel import cut, effective_n_threads, run_blocks
 
-Array = npt.NDArray[Any]
-
-REPLACED = "the class replaces a method of scikit-learn's that it is made of"
-CSR_TYPES = (sp.csr_matrix, sp.csr_array)
-DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32"))
-INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 FIT_METHODS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
 _LOGS = 1 << 13  # whole numbers whose logarithms are looked up: 64 KB
@@ -30,63 +23,10 @@ _LEAF = 8192  # rows summed by one task
 _MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table costs little
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
 
-
-def methods(cls: type, *names: str) -> dict[str, Any]:
-    """Return methods of a class as they are now, for :func:`overrides` to compare with later."""
-    return {name: getattr(cls, name) for name in names}
-
-
-def overrides(estimator: Any, originals: dict[str, Any]) -> bool:
-    """Return whether an estimator, or its class since, replaces a method that a kernel stands for: then that rules."""
-    cls, own = type(estimator), estimator.__dict__
-    for name, original in originals.items():  # noqa: SIM110 (a generator costs 0.3 us, at every prediction)
-        if getattr(cls, name) is not original or name in own:
-            return True
-    return False
-
-
-def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np.dtype[Any], ...], Callable[..., int]]:
-    """Return a table from dtypes to a kernel's variants: choosing by lookup costs 0.1 us, Cython's dispatch several."""
-    names = {"float64": "double", "float32": "float", "int64": "long long", "int32": "int"}
-    keys: list[tuple[np.dtype[Any], ...]] = [()]
-    for choices in dtypes:
-        keys = [(*key, dtype) for key in keys for dtype in choices]
-    return {key: kernel.__signatures__["|".join(names[dtype.name] for dtype in key)] for key in keys}
-
-
 sum_rows = specialise(counts.sum_rows, DATA_DTYPES, INDEX_DTYPES)
 check_rows = specialise(counts.check_rows, DATA_DTYPES, INDEX_DTYPES)
 merge_rows = specialise(counts.merge_rows, DATA_DTYPES, INDEX_DTYPES)
 sum_dense_rows = specialise(counts.sum_dense_rows, DATA_DTYPES)
-
-
-def entries(X: Any) -> tuple[Array, Array, Array]:
-    """Return data, indices and indptr of a CSR matrix in types that kernels take; kernels check the numbers in them."""
-    data, indices, indptr = X.data, X.indices, X.indptr
-    if not (
-        isinstance(data, np.ndarray)
-        and isinstance(indices, np.ndarray)
-        and isinstance(indptr, np.ndarray)
-        and data.ndim == indices.ndim == indptr.ndim == 1
-        and indices.dtype == indptr.dtype
-        and indices.dtype in INDEX_DTYPES
-        and len(data) == len(indices)
-        and len(indptr) == X.shape[0] + 1
-        and data.flags.c_contiguous
-        and indices.flags.c_contiguous
-        and indptr.flags.c_contiguous
-        and data.dtype.isnative
-    ):
-        data, indices, indptr = csr_parts(X)
-    if data.dtype not in DATA_DTYPES:
-        data = data.astype(np.float64)
-    return data, indices, indptr
-
-
-def malformed(X: Any) -> ValueError:
-    """Return the error for a matrix in which a kernel met a row pointer or an index out of range."""
-    csr_parts(X)  # raises the error that says which
-    return ValueError("the arrays of the CSR matrix changed while it was being read")
 
 
 def encode(y: Array) -> tuple[Array, npt.NDArray[np.int32]]:

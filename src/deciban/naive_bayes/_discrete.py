@@ -8,12 +8,13 @@ from typing import Any, Self
 import numpy as np
 import sklearn.naive_bayes as parent
 
-from deciban._fallback import fall_back
+from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, entries, malformed
+from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
-from deciban.naive_bayes._counts import REPLACED, Array, Counts, Table, TableAttribute
+from deciban.naive_bayes._counts import Counts, Table, TableAttribute
 from deciban.naive_bayes._posterior import LinearPosterior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
@@ -54,7 +55,7 @@ class _CountingNB(LinearPosterior, Twin):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            if counting.overrides(self, self._fit_methods):
+            if overrides(self, self._fit_methods):
                 return self._parent_fit(REPLACED, X, y, sample_weight)
             rows, labels = self._rows(X, y, reset=True)
             if not self._countable(rows):
@@ -102,7 +103,7 @@ class _CountingNB(LinearPosterior, Twin):
         """
         done = np.zeros(1, np.uint8)
         with unchanged_on_error(self, done):
-            if counting.overrides(self, self._fit_methods):
+            if overrides(self, self._fit_methods):
                 return self._parent_partial_fit(REPLACED, X, y, classes, sample_weight)
             state = self.__dict__
             first_call = "classes_" not in state
@@ -126,10 +127,10 @@ class _CountingNB(LinearPosterior, Twin):
                 if table is None or isinstance(rows, np.ndarray) or 8 * len(rows.data) > table.size:
                     increments, trouble = self._count_rows(rows, codes, weights)
                 else:
-                    parts = counting.entries(rows)
+                    parts = entries(rows)
                     trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
                     if trouble & counts.MALFORMED:
-                        raise counting.malformed(rows)
+                        raise malformed(rows)
             refused = trouble & counts.NONFINITE or (trouble and self._non_negative)
             if codes is None or not self._countable(rows) or refused:
                 if first_call:
@@ -170,9 +171,9 @@ class _CountingNB(LinearPosterior, Twin):
         """Check X and y as scikit-learn does; what is certain to pass skips most of that."""
         state = self.__dict__
         if (
-            type(X) in counting.CSR_TYPES
+            type(X) in CSR_TYPES
             and X.ndim == 2
-            and X.dtype in counting.DATA_DTYPES
+            and X.dtype in DATA_DTYPES
             and min(X.shape) > 0
             and type(y) is np.ndarray
             and y.dtype.kind in "iu"
@@ -205,18 +206,18 @@ class _CountingNB(LinearPosterior, Twin):
         if isinstance(rows, np.ndarray):
             table, trouble = counting.count_dense(rows, codes, n_classes, weights, binary, threshold)
             return table, trouble | (counts.NEGATIVE if strays and (rows < 0).any() else 0)
-        parts = counting.entries(rows)
+        parts = entries(rows)
         if strays:
             trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
             if trouble & counts.MALFORMED:
-                raise counting.malformed(rows)
+                raise malformed(rows)
             if trouble & counts.NONFINITE or (trouble and self._non_negative):
                 return np.empty((0, 0)), trouble
         table, trouble = counting.count_sparse(
             parts, codes, len(self.classes_), rows.shape[1], weights, binary, threshold
         )
         if trouble & counts.MALFORMED:
-            raise counting.malformed(rows)
+            raise malformed(rows)
         return table, trouble
 
     def _table(self) -> Array:
@@ -423,5 +424,5 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
 
 
 for _model in (MultinomialNB, ComplementNB, BernoulliNB):
-    _model._fit_methods = counting.methods(_model, *counting.FIT_METHODS)
+    _model._fit_methods = methods(_model, *counting.FIT_METHODS)
     stand_for(_model)

@@ -10,17 +10,18 @@ import sklearn
 import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deciban._fallback import fall_back
+from deciban._arrays import DATA_DTYPES, Array, specialise
+from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import moments, posterior
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import cut, run_blocks
+from deciban._rows import answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
-from deciban.naive_bayes._counts import DATA_DTYPES, REPLACED, Array
-from deciban.naive_bayes._posterior import Predictions, answer_rows, checked_prior, stand_for
+from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
 
-_class_moments = counting.specialise(moments.class_moments, DATA_DTYPES)
-_gaussian_rows = counting.specialise(posterior.gaussian_rows, DATA_DTYPES)
+_class_moments = specialise(moments.class_moments, DATA_DTYPES)
+_gaussian_rows = specialise(posterior.gaussian_rows, DATA_DTYPES)
 _ROWS = 1 << 15  # rows that one task sums up, at least
 _CELLS = 1 << 22  # means that the tasks keep together, at most
 _NO_WEIGHTS = np.empty(0)
@@ -136,7 +137,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
             return self
 
     def _no_kernel(self) -> str | None:
-        if counting.overrides(self, self._fit_methods):
+        if overrides(self, self._fit_methods):
             return REPLACED
         return "array-API dispatch is on" if sklearn.get_config()["array_api_dispatch"] else None
 
@@ -251,7 +252,7 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
         return found.astype(np.result_type(X.dtype, *state), copy=False)
 
 
-GaussianNB._fit_methods = counting.methods(GaussianNB, "_partial_fit", "_update_mean_variance")
+GaussianNB._fit_methods = methods(GaussianNB, "_partial_fit", "_update_mean_variance")
 stand_for(GaussianNB)
 
 

@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from deciban._fallback import fall_back
+from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
+from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import posterior
-from deciban._parallel import cut, run_blocks
-from deciban.naive_bayes._counts import (
-    CSR_TYPES,
-    DATA_DTYPES,
-    INDEX_DTYPES,
-    REPLACED,
-    Array,
-    Table,
-    entries,
-    malformed,
-    methods,
-    overrides,
-    specialise,
-)
-
-_sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
-_NO_CLASSES = np.empty(0, np.intp)
-_BLOCK = 1 << 20  # multiplications a block: 200-400 us
-
-
-Rows = Callable[[int, int, Array, Array], int]
-
-
-def answer_rows(
-    rows: Rows, answer: int, n_rows: int, n_classes: int, cost: int, together: int = 1
-) -> tuple[Array, int]:
-    """Call ``rows(start, stop, out, largest)`` for blocks of all rows; return the answer and the trouble met.
-
-    ``cost`` is the number of multiplications for each row and class; a kernel likes blocks of a multiple of
-    ``together``.
-    """
-    largest_only = answer == posterior.LARGEST
-    largest = np.empty(n_rows, np.intp) if largest_only else _NO_CLASSES
-    size = max(1, _BLOCK // (n_classes * cost * together)) * together
-    if size >= n_rows:
-        out = np.empty((1 if largest_only else n_rows, n_classes))
-        return largest if largest_only else out, rows(0, n_rows, out, largest)
-    out = np.empty((0 if largest_only else n_rows, n_classes))
-    blocks = cut(n_rows, size)
-    trouble = [0] * len(blocks)
-
-    def task(block: int, _: int) -> None:
-        trouble[block] = rows(*blocks[block], np.empty((1, n_classes)) if largest_only else out, largest)
-
-    run_blocks(task, len(blocks))
-    return largest if largest_only else out, int(np.bitwise_or.reduce(trouble))
+from deciban._rows import answer_sparse, finish
+from deciban.naive_bayes._counts import Table
 
 
 def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
@@ -201,14 +157,7 @@ class LinearPosterior(Predictions):
         if (binary and not threshold >= 0) or (X.dtype not in DATA_DTYPES and X.dtype.kind not in "iub"):
             fall_back(self, method, f"there is no kernel for sparse {X.dtype}, or to binarize it at {threshold}")
             return None
-        data, indices, indptr = entries(X)
-        kernel = _sparse_rows[data.dtype, indices.dtype]
-        n_rows = X.shape[0]
-
-        def rows(start: int, stop: int, out: Array, largest: Array) -> int:
-            return kernel(data, indices, indptr, table, offset, binary, threshold, answer, start, stop, out, largest)
-
-        found, trouble = answer_rows(rows, answer, n_rows, len(offset), len(data) // n_rows + 1)
+        found, trouble = answer_sparse(X, table, offset, answer, binary, threshold)
         if trouble:
             if trouble & posterior.MALFORMED:
                 raise malformed(X)
@@ -235,21 +184,7 @@ class LinearPosterior(Predictions):
         if not np.isfinite(joint).all():
             fall_back(self, method, "a sample has no finite joint log likelihood")
             return None
-        if answer == posterior.JOINT:
-            return joint
-        if answer == posterior.LARGEST:
-            return np.argmax(joint, axis=1)
-        blocks = cut(len(joint), max(1, _BLOCK // (8 * len(offset))))
-        troubles = [0] * len(blocks)
-
-        def task(block: int, _: int) -> None:
-            troubles[block] = posterior.finish_rows(joint, answer, *blocks[block])
-
-        run_blocks(task, len(blocks))
-        if any(troubles):
-            fall_back(self, method, "a sample has no finite joint log likelihood")
-            return None
-        return joint
+        return finish(joint, answer)[0]
 
     def _scores(self) -> tuple[Array, Array] | None:
         """Return the table and the offset; None if there is a case in them that scikit-learn warns of at every call."""
