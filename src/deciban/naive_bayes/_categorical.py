@@ -18,12 +18,13 @@ from deciban._rows import answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import Counts, Table, TableAttribute
+from deciban.naive_bayes._generate import Generates, sample_categories
 from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
 
 
-class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
+class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
     """Naive Bayes classifier for features that are categories, numbered from 0.
 
     ``log P(y, x) = log P(y) + sum_f log P(x_f | y)`` with ``P(x_f | y)`` the share of category x_f among the samples of
@@ -234,6 +235,10 @@ class CategoricalNB(Predictions, Twin, parent.CategoricalNB):
             fall_back(self, method, "a sample has no finite joint log likelihood")
             return None
         return found
+
+    def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Array:
+        table, starts = self._scores()
+        return sample_categories(codes, len(self.classes_), table, starts, seed)
 
     def _scores(self) -> tuple[Array, Array]:
         """Return the logarithms, a row for each category of every feature, and the row where each feature starts."""

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import sklearn.naive_bayes as parent
+from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, entries, malformed
 from deciban._fallback import REPLACED, fall_back, methods, overrides
@@ -15,13 +16,14 @@ from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import Counts, Table, TableAttribute
+from deciban.naive_bayes._generate import Generates, sample_documents, sample_presences
 from deciban.naive_bayes._posterior import LinearPosterior, stand_for
 
 _NO_WEIGHTS = np.empty(0)
 _SWALLOWED = 2.0**-46  # with room for 128 batches
 
 
-class _CountingNB(LinearPosterior, Twin):
+class _CountingNB(LinearPosterior, Generates, Twin):
     """fit and partial_fit of the models whose statistics are sums of the rows of each class."""
 
     feature_count_: Any = LazyAttribute()
@@ -264,7 +266,56 @@ class _CountingNB(LinearPosterior, Twin):
             self.feature_log_prob_ = state["feature_log_prob_"]
 
 
-class MultinomialNB(_CountingNB, parent.MultinomialNB):
+class _DocumentNB(_CountingNB):
+    """``sample`` of the models of word counts."""
+
+    def sample(
+        self, n_samples: int | None = None, *, random_state: Any = None, y: Any = None, length: Any = None
+    ) -> tuple[Any, Array]:
+        """Draw documents from the fitted model, in time proportional to their words (and once to the vocabulary).
+
+        Parameters
+        ----------
+        n_samples : int, default=None
+            How many; None for as many as there are labels in ``y``, or one.
+        random_state : int, RandomState instance or None, default=None
+            The same seed draws the same samples, whatever the number of threads.
+        y : label or array-like of shape (n_samples,), default=None
+            Labels to draw documents of: one for all or one for each. None draws them from the class priors.
+        length : int or array-like of int of shape (n_samples,), default=None
+            Words in each document. None draws lengths from the Poisson distribution whose mean is that of the class's
+            training documents; every word's count is then Poisson by itself, independent of the others.
+
+        Returns
+        -------
+        X : sparse matrix of shape (n_samples, n_features)
+            Counts: int64, CSR, indices sorted.
+        y : ndarray of shape (n_samples,)
+            Their labels.
+
+        Raises
+        ------
+        ValueError
+            If a label is not one of ``classes_``, or the fitted attributes are no distribution.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from deciban.naive_bayes import MultinomialNB
+        >>> model = MultinomialNB().fit(np.array([[2, 1, 0], [0, 1, 3]]), ["ham", "spam"])
+        >>> X, y = model.sample(random_state=0, y=["ham", "ham", "spam"], length=[5, 0, 7])
+        >>> X.sum(axis=1).tolist()
+        [[5], [0], [7]]
+        """
+        codes, seed = self._classes_to_sample(n_samples, random_state, y)
+        return sample_documents(self._multinomial(), codes, seed, length), self.classes_[codes]
+
+    def _multinomial(self) -> Any:
+        """Return the multinomial model whose documents these are."""
+        raise NotImplementedError
+
+
+class MultinomialNB(_DocumentNB, parent.MultinomialNB):
     """Naive Bayes classifier for counts, such as words in documents.
 
     ``log P(y, x) = log P(y) + sum_f x_f log P(f | y)`` with ``P(f | y)`` the share of feature f in all that was counted
@@ -280,6 +331,10 @@ class MultinomialNB(_CountingNB, parent.MultinomialNB):
     Native: sparse and dense input, weights, partial_fit in time proportional to the batch, all predictions. Left to
     scikit-learn: samples that have no finite joint log likelihood, labels of mixed types, long double samples, and
     subclasses that replace its private methods.
+
+    ``score_samples`` is the likelihood of a document's words in one given order, given their number: of a bag of words
+    it leaves out the number of orders, ``log(L! / prod_f x_f!)``, so that ``exp(-score_samples(X).sum() / X.sum())`` is
+    the perplexity.
 
     References
     ----------
@@ -298,8 +353,11 @@ class MultinomialNB(_CountingNB, parent.MultinomialNB):
     def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
         return Table(lambda: counting.multinomial_log_prob(table, alpha).T)
 
+    def _multinomial(self) -> Any:
+        return self
 
-class ComplementNB(_CountingNB, parent.ComplementNB):
+
+class ComplementNB(_DocumentNB, parent.ComplementNB):
     """Naive Bayes classifier that weighs a feature by how rare it is in all the other classes.
 
     The joint score is ``sum_f x_f w_fy`` with ``w_fy`` minus the logarithm of the share of feature f in what was
@@ -313,6 +371,12 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
     Notes
     -----
     Native and left to scikit-learn: as for :class:`MultinomialNB`.
+
+    Its weights are scores: minus the logarithms of the other classes' shares, they are positive and belong to no
+    distribution of documents. The model behind them is the multinomial one, of which they are an estimate with less
+    bias where classes differ in size. So ``sample`` draws the words of class y by the shares of its own
+    ``feature_count_``, smoothed by ``alpha``, and ``score_samples`` is the likelihood under these same distributions
+    and ``class_log_prior_``: both answer as :class:`MultinomialNB` does with these counts.
 
     References
     ----------
@@ -352,6 +416,24 @@ class ComplementNB(_CountingNB, parent.ComplementNB):
 
     def _with_prior(self, scores: Array, prior: Array) -> tuple[Array, Array]:
         return scores, prior if len(prior) == 1 else np.zeros(len(prior))
+
+    def score_samples(self, X: Any) -> Array:
+        check_is_fitted(self)
+        return self._multinomial().score_samples(X)
+
+    score_samples.__doc__ = Generates.score_samples.__doc__
+
+    def _multinomial(self) -> MultinomialNB:
+        model = MultinomialNB(alpha=self.alpha, force_alpha=self.force_alpha, fit_prior=self.fit_prior)
+        names = ("classes_", "class_count_", "class_log_prior_", "n_features_in_", "feature_names_in_")
+        for name in names:
+            if name in self.__dict__:
+                setattr(model, name, self.__dict__[name])
+        table, alpha = self._table(), np.array(self._check_alpha(), dtype=np.float64)
+        with np.errstate(all="ignore"):
+            model.feature_log_prob_ = counting.multinomial_log_prob(table, alpha).T
+        model.feature_count_ = table.T
+        return model
 
 
 class BernoulliNB(_CountingNB, parent.BernoulliNB):
@@ -414,6 +496,9 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
         class_count = self.class_count_
         return Table(lambda: counting.bernoulli_log_prob(table, class_count, alpha).T)
+
+    def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Any:
+        return sample_presences(self, codes, seed)
 
     def _make_scores(self, table: Array) -> Any:
         return counting.bernoulli_scores(table)

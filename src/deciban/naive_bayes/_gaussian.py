@@ -18,6 +18,7 @@ from deciban._parallel import cut, run_blocks
 from deciban._rows import answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
+from deciban.naive_bayes._generate import Generates, sample_normals
 from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
 
 _class_moments = specialise(moments.class_moments, DATA_DTYPES)
@@ -29,7 +30,7 @@ _NO_WEIGHTS = np.empty(0)
 _KEEPS_FLOAT32 = parent.GaussianNB().__sklearn_tags__().array_api_support
 
 
-class GaussianNB(Predictions, Twin, parent.GaussianNB):
+class GaussianNB(Predictions, Generates, Twin, parent.GaussianNB):
     """Naive Bayes classifier for real features, each with a normal distribution in each class.
 
     ``log P(y, x) = log P(y) - sum_f (log(2 pi var_yf) + (x_f - theta_yf)^2 / var_yf) / 2``
@@ -213,6 +214,13 @@ class GaussianNB(Predictions, Twin, parent.GaussianNB):
                 )
             found.append(np.ascontiguousarray(value, dtype=np.float64))
         return found[0], found[1], found[2]
+
+    def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Array:
+        mean, var, _ = self._fitted(len(self.classes_), self.n_features_in_)
+        return sample_normals(codes, mean, var, seed)
+
+    def _class_prior(self) -> Array:
+        return self.class_prior_
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         if self._hooked(answer, method):

@@ -1,0 +1,19 @@
+from typing import Any
+
+from numpy.random import BitGenerator
+
+def alias_table(shares: Any, keep_out: Any, alias_out: Any) -> None: ...
+def poisson(bit_generator: BitGenerator, mean: float, lengths_out: Any) -> None: ...
+def documents(
+    bit_generator: BitGenerator,
+    keep: Any,
+    alias: Any,
+    lengths: Any,
+    scratch: Any,
+    indices_out: Any,
+    counts_out: Any,
+    sizes_out: Any,
+) -> int: ...
+def presences(bit_generator: BitGenerator, shares: Any, indices_out: Any, sizes_out: Any) -> int: ...
+def categories(bit_generator: BitGenerator, keep: Any, alias: Any, starts: Any, rows: Any, out: Any) -> None: ...
+def normals(bit_generator: BitGenerator, mean: Any, scale: Any, rows: Any, out: Any) -> None: ...
