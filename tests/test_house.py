@@ -29,7 +29,7 @@ FLOORS = [
         "naive_bayes",
         "special",
     },
-    {"patch", "__main__", "demo", ""},
+    {"patch", "plot", "__main__", "demo", ""},
 ]
 
 
