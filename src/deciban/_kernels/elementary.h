@@ -65,12 +65,8 @@ static inline real from_bits(bits b) {
     return x;
 }
 
-static inline real exp_point(real x) {
-    x = x > EXP_OVERFLOWS ? EXP_OVERFLOWS : x;
-    x = x < EXP_VANISHES ? EXP_VANISHES : x;
-    real shifted = x * LOG2_E + ROUNDING;
-    real n = shifted - ROUNDING;
-    real r = (x - n * LN2_HIGH) - n * LN2_LOW;
+/* e^r - 1 for |r| <= ln(2) / 2. */
+static inline real exp_rest(real r) {
 #ifdef REAL_IS_FLOAT
     real p = 1.0f / 5040.0f;
 #else
@@ -87,10 +83,28 @@ static inline real exp_point(real x) {
     p = p * r + (real)(1.0 / 24.0);
     p = p * r + (real)(1.0 / 6.0);
     p = p * r + (real)0.5;
-    p = 1 + (r + r * r * p);
+    return r + r * r * p;
+}
+
+static inline real exp_point(real x) {
+    x = x > EXP_OVERFLOWS ? EXP_OVERFLOWS : x;
+    x = x < EXP_VANISHES ? EXP_VANISHES : x;
+    real shifted = x * LOG2_E + ROUNDING;
+    real n = shifted - ROUNDING;
+    real p = 1 + exp_rest((x - n * LN2_HIGH) - n * LN2_LOW);
     bits exponent = to_bits(shifted) - to_bits(ROUNDING) + 2 * BIAS; /* n and twice the bias, positive */
     bits half = exponent >> 1;
     return p * from_bits(half << MANTISSA) * from_bits((exponent - half) << MANTISSA);
+}
+
+/* e^x - 1, which keeps its relative accuracy near 0; beyond |x| = 60 as at 60, where 1 is lost or all that is left. */
+static inline real expm1_point(real x) {
+    x = x > 60 ? 60 : x;
+    x = x < -60 ? -60 : x;
+    real shifted = x * LOG2_E + ROUNDING;
+    real n = shifted - ROUNDING;
+    real scale = from_bits((to_bits(shifted) - to_bits(ROUNDING) + BIAS) << MANTISSA);
+    return scale * exp_rest((x - n * LN2_HIGH) - n * LN2_LOW) + (scale - 1);
 }
 
 /* 2 atanh(s) / s - 2, for s^2 up to 0.0295. */
