@@ -3,11 +3,15 @@
  * Included once for each real type: REAL is double or float (REAL_IS_FLOAT). Both functions are right at 0, at infinities,
  * NaN and denormal numbers, and within 2 ulp elsewhere.
  *
- *   exp(x) = 2^n exp(r), |r| <= ln(2)/2, the Taylor series of exp(r); ln(2) in two parts (Cody and Waite, Software
- *     Manual for the Elementary Functions, 1980). 2^n goes on in two steps, so that denormal results are rounded once.
+ *   exp(x) = 2^n exp(r), |r| <= ln(2)/2, the minimax polynomial 1 + r + r^2 q(r); ln(2) in two parts (Cody and Waite,
+ *     Software Manual for the Elementary Functions, 1980). Where the result may be denormal, 2^n goes on in two steps, so
+ *     that it is rounded once.
  *   log(x / y) = k ln(2) + 2 atanh(s), s = (a - b) / (a + b), where a and b are x and y with their exponents taken off
  *     until a / b lies within [1/sqrt(2), sqrt(2)], so that the quotient neither overflows nor cancels: for x near y,
  *     k is 0 and a - b is exact. 2 atanh(s) is 2 s + s^3 P(s^2), P interpolated at Chebyshev nodes.
+ *
+ * A logarithm comes as a sum high + low, low below the last digits of high or a tenth of it: who multiplies it or
+ * subtracts from it rounds once.
  */
 #include <math.h>
 #include <stdint.h>
@@ -27,6 +31,8 @@ typedef int32_t signed_bits;
 #define TWO_TO_MANTISSA 0x1p23f
 #define EXP_OVERFLOWS 90.0f
 #define EXP_VANISHES (-105.0f)
+#define RAISE 64 /* lifts every exponential that is not 0 over the denormal numbers */
+#define RAISED 0x1p64f
 #define LOG2_E 0x1.715476p0f
 #define LN2_HIGH 0x1.62e4p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
@@ -46,6 +52,8 @@ typedef int64_t signed_bits;
 #define TWO_TO_MANTISSA 0x1p52
 #define EXP_OVERFLOWS 710.0
 #define EXP_VANISHES (-746.0)
+#define RAISE 128
+#define RAISED 0x1p128
 #define LOG2_E 0x1.71547652b82fep0
 #define LN2_HIGH 0x1.62e42fefa38p-1
 #define LN2_LOW 0x1.ef35793c7673p-45
@@ -68,33 +76,50 @@ static inline real from_bits(bits b) {
 /* e^r - 1 for |r| <= ln(2) / 2. */
 static inline real exp_rest(real r) {
 #ifdef REAL_IS_FLOAT
-    real p = 1.0f / 5040.0f;
+    real p = 0.0013950540451332927f;
+    p = p * r + 0.008368917740881443f;
+    p = p * r + 0.04166620597243309f;
+    p = p * r + 0.166665181517601f;
+    p = p * r + 0.5f;
 #else
-    real p = 1.0 / 6227020800.0;
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
+    real p = 0x1.af85c3213f731p-26;
+    p = p * r + 0x1.28b072cf3b1a3p-22;
+    p = p * r + 0x1.71dddfa6978b4p-19;
+    p = p * r + 0x1.a0199667c873ep-16;
+    p = p * r + 0x1.a01a01baf2d3ap-13;
+    p = p * r + 0x1.6c16c185b717cp-10;
+    p = p * r + 0x1.111111110d609p-7;
+    p = p * r + 0x1.555555554ffeap-5;
+    p = p * r + 0x1.5555555555561p-3;
+    p = p * r + 0x1.000000000000cp-1;
 #endif
-    p = p * r + (real)(1.0 / 720.0);
-    p = p * r + (real)(1.0 / 120.0);
-    p = p * r + (real)(1.0 / 24.0);
-    p = p * r + (real)(1.0 / 6.0);
-    p = p * r + (real)0.5;
-    return r + r * r * p;
+    return r + r * (r * p);
+}
+
+/* exp(x) / 2^n, and in the low bits of *exponent n + those of `rounding`, which is ROUNDING plus a small integer. */
+static inline real exp_fraction(real x, real rounding, bits *exponent) {
+    real shifted = x * LOG2_E + rounding;
+    real n = shifted - rounding;
+    *exponent = to_bits(shifted);
+    return 1 + exp_rest((x - n * LN2_HIGH) - n * LN2_LOW);
 }
 
 static inline real exp_point(real x) {
     x = x > EXP_OVERFLOWS ? EXP_OVERFLOWS : x;
     x = x < EXP_VANISHES ? EXP_VANISHES : x;
-    real shifted = x * LOG2_E + ROUNDING;
-    real n = shifted - ROUNDING;
-    real p = 1 + exp_rest((x - n * LN2_HIGH) - n * LN2_LOW);
-    bits exponent = to_bits(shifted) - to_bits(ROUNDING) + 2 * BIAS; /* n and twice the bias, positive */
+    bits exponent;
+    real p = exp_fraction(x, ROUNDING + 2 * BIAS, &exponent); /* n and twice the bias: positive */
+    exponent -= to_bits(ROUNDING);
     bits half = exponent >> 1;
     return p * from_bits(half << MANTISSA) * from_bits((exponent - half) << MANTISSA);
+}
+
+/* exp(x) 2^RAISE for x that is not positive: a normal number, or NaN. */
+static inline real exp_raised(real x) {
+    x = x < EXP_VANISHES ? EXP_VANISHES : x;
+    bits exponent;
+    real p = exp_fraction(x, ROUNDING + BIAS + RAISE, &exponent);
+    return p * from_bits(exponent << MANTISSA); /* the bits above n leave the word */
 }
 
 /* e^x - 1, which keeps its relative accuracy near 0; beyond |x| = 60 as at 60, where 1 is lost or all that is left. */
@@ -151,6 +176,18 @@ static inline real atanh_rest_wide(real s) {
     return p * z;
 }
 
+/* a - b c exactly, where the processor can (else 0): of a quotient b = a / c what it rounds off, times c. */
+static inline real remainder_of(real a, real b, real c) {
+#if defined(REAL_IS_FLOAT) && defined(FP_FAST_FMAF)
+    return fmaf(-b, c, a);
+#elif !defined(REAL_IS_FLOAT) && defined(FP_FAST_FMA)
+    return fma(-b, c, a);
+#else
+    (void)a, (void)b, (void)c;
+    return 0;
+#endif
+}
+
 /* A positive finite number as 2^exponent times the fraction, which lies in [1/sqrt(2), sqrt(2)). */
 static inline real fraction(real x, real *exponent) {
     int small = x < SMALLEST_NORMAL;
@@ -161,8 +198,8 @@ static inline real fraction(real x, real *exponent) {
     return from_bits((b & (((bits)1 << MANTISSA) - 1)) + to_bits(ROOT_HALF));
 }
 
-/* s and k of log(x / y) = k ln(2) + 2 atanh(s), for x and y positive and finite. */
-static inline real log_parts(real x, real y, real *k) {
+/* log(x / y) = k ln(2) + 2 atanh(s + rounded), for x and y positive and finite: returns s. */
+static inline real log_parts(real x, real y, real *k, real *rounded) {
     real x_exponent, y_exponent;
     real a = fraction(x, &x_exponent), b = fraction(y, &y_exponent);
     int above = a > b * ROOT_TWO, below = b > a * ROOT_TWO;
@@ -171,26 +208,47 @@ static inline real log_parts(real x, real y, real *k) {
     real exponent = x_exponent - y_exponent;
     exponent = above ? exponent + 1 : exponent;
     *k = below ? exponent - 1 : exponent;
-    return (a - b) / (a + b);
+    real above_part = a - b, below_part = a + b, s = above_part / below_part;
+    /* what the quotient and the sum below it round off; 1 - d / 4 is near 1 / d, for d in [1.4, 2.9] */
+    real lost = b - (below_part - a);
+    *rounded = (remainder_of(above_part, s, below_part) - s * lost) * (1 - (real)0.25 * below_part);
+    return s;
 }
 
-static inline real log_whole(real s, real k) { return k * LN2_HIGH + (2 * s + (s * atanh_rest(s) + k * LN2_LOW)); }
+/* k ln(2) + first + rest, where first is below 0.42 and k an integer: high is the sum of the first two, rounded. */
+static inline real log_sum(real k, real first, real rest, real *low) {
+    real whole = k * LN2_HIGH, high = whole + first;
+    *low = (first - (high - whole)) + (k * LN2_LOW + rest);
+    return high;
+}
+
+/* k ln(2) + 2 atanh(s), where `rest` is atanh_rest(s). */
+static inline real log_whole(real s, real rest, real k, real *low) { return log_sum(k, 2 * s, s * rest, low); }
+
+/* k ln(2) + log(1 + f), for f in [1/sqrt(2) - 1, sqrt(2) - 1]: f itself is not rounded, as 2 s would be. */
+static inline real log_near(real f, real k, real *low) {
+    real s = f / (2 + f), half = (real)0.5 * f * f;
+    return log_sum(k, f, s * (half + atanh_rest(s)) - half, low);
+}
+
+/* log(x) of a positive finite number. */
+static inline real log_usual(real x, real *low) {
+    real k, m = fraction(x, &k);
+    return log_near(m - 1, k, low);
+}
 
 static inline real log_point(real x) {
-    real k;
-    real m = fraction(x, &k);
-    real f = m - 1;
-    real found = log_whole(f / (m + 1), k);
-    found = x > 0 ? found : x == 0 ? -INFINITY : NAN;
+    real low, high = log_usual(x, &low);
+    real found = x > 0 ? high + low : x == 0 ? -INFINITY : NAN;
     return x <= LARGEST ? found : x; /* infinity, NaN */
 }
 
 /* log(1 + x); what 1 + x rounds off, c, is added to the fraction of the sum. */
 static inline real log1p_point(real x) {
-    real u = 1 + x, c = x >= 1 ? 1 - (u - x) : x - (u - 1), k;
+    real u = 1 + x, c = x >= 1 ? 1 - (u - x) : x - (u - 1), k, low;
     real m = fraction(u, &k);
-    real f = (m - 1) + c * (m / u);
-    real found = log_whole(f / (2 + f), k);
+    real found = log_near((m - 1) + c * (m / u), k, &low);
+    found = found + low;
     found = u > 0 ? found : u == 0 ? -INFINITY : NAN;
     found = u == 1 ? x : found; /* the quotient would halve denormal numbers */
     return x <= LARGEST ? found : x;

@@ -14,33 +14,58 @@
 #define PIECE 4096 /* values whose maximum is taken together: they stay in the first caches */
 #define RUN 256    /* values that one running sum takes, before it is added to the sum of sums */
 
+/* a b + c, rounded once where the processor can. */
+static inline real fused(real a, real b, real c) {
+#if defined(REAL_IS_FLOAT) && defined(FP_FAST_FMAF)
+    return fmaf(a, b, c);
+#elif !defined(REAL_IS_FLOAT) && defined(FP_FAST_FMA)
+    return fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+static inline int is_finite(real x) { return x >= -LARGEST && x <= LARGEST; }
+
+static inline real exp_of_minus_size(real x) { return exp_raised(x < 0 ? x : -x) * (1 / RAISED); }
+
 static inline real expit_point(real x) {
-    real e = exp_point(x < 0 ? x : -x);
+    real e = exp_of_minus_size(x);
     return (x < 0 ? e : 1) / (1 + e);
 }
 
+/* min(x, 0) - log(1 + e), e = exp(-|x|); log(1 + e) = e - s (e - rest), s = e / (2 + e) up to 1/3. */
 static inline real log_expit_point(real x) {
-    real e = exp_point(x < 0 ? x : -x);
-    return -(log1p_point(e) - (x < 0 ? x : 0));
+    real e = exp_of_minus_size(x);
+    real s = e / (2 + e);
+    return (x < 0 ? x : 0) - (e - s * (e - atanh_rest_wide(s)));
 }
 
 /* log(p / (1 - p)): near 1/2 it is 2 atanh(2 p - 1), whose argument is exact. */
 static inline real logit_point(real p) {
-    real k, rest = 1 - p, s = log_parts(p, rest, &k);
-    int near_half = p > (real)0.42 && p < (real)0.58;
-    real found = log_whole(near_half ? 2 * p - 1 : s, near_half ? 0 : k);
+    real k, low, rest = 1 - p, rounded, s = log_parts(p, rest, &k, &rounded);
+    int near_half = p > (real)0.4143 && p < (real)0.5857;
+    s = near_half ? 2 * p - 1 : s;
+    real high = log_whole(s, atanh_rest(s), near_half ? 0 : k, &low);
+    /* log(rest) lacks what 1 - p rounds off */
+    real found = high + (near_half ? low : low + (2 * rounded - ((1 - rest) - p) / rest));
     found = p == 0 ? -INFINITY : p == 1 ? INFINITY : found;
     return p >= 0 && p <= 1 ? found : NAN;
 }
 
 static inline real entr_point(real x) {
-    real found = -x * log_point(x);
-    found = x == 0 ? 0 : found;
-    return x < 0 ? -INFINITY : found;
+    real low, high = log_usual(x, &low);
+    real found = -fused(x, high, x * low);
+    found = x > 0 ? found : x == 0 ? 0 : -INFINITY;
+    return x <= LARGEST ? found : -x; /* infinity, NaN */
 }
 
 static inline real xlogy_point(real x, real y) {
-    real found = x * log_point(y);
+    real low, high = log_usual(y, &low);
+    high = y > 0 ? high : y == 0 ? -INFINITY : NAN;
+    high = y <= LARGEST ? high : y;
+    real found = fused(x, high, x * low);
+    found = found == found ? found : x * high; /* x is infinite, or NaN */
     return x == 0 && y == y ? 0 : found;
 }
 
@@ -61,18 +86,19 @@ static inline real unusual_rel_entr(real x, real y, real zero, real far) {
 static inline int both_usual(real x, real y) { return x > 0 && y > 0 && x <= LARGEST && y <= LARGEST; }
 
 static inline real rel_entr_usual(real x, real y) {
-    real k, s = log_parts(x, y, &k);
-    return x * log_whole(s, k);
+    real k, rounded, low, s = log_parts(x, y, &k, &rounded), high = log_whole(s, atanh_rest(s), k, &low);
+    return fused(x, high, x * low);
 }
 
-/* x log(x / y) - x + y; up to a ratio of 2 that is (x + y) (atanh(s) - s + s atanh(s)), s = (x - y) / (x + y), where
- * nothing cancels. */
+/* x log(x / y) - x + y; for k = 0, where the terms cancel, that is (x - y) (atanh(s) - s + s atanh(s)) / s, where nothing
+ * does and x - y is exact. Where they cancel in part, every digit of the logarithm counts. */
 static inline real kl_div_usual(real x, real y) {
-    real k, s = log_parts(x, y, &k), half = x > 1 ? (real)0.5 : 1; /* so that x + y is finite */
-    real t = (half * x - half * y) / (half * x + half * y);
-    real rest = (real)0.5 * atanh_rest_wide(t);
-    real part = t * (rest + t + t * rest);
-    return t * t <= (real)(1.0 / 9.0) ? x * part + y * part : x * log_whole(s, k) - x + y;
+    real k, rounded, low, s = log_parts(x, y, &k, &rounded), rest = atanh_rest(s), high = log_whole(s, rest, k, &low);
+    real near = (x - y) * (s + (real)0.5 * rest * (1 + s));
+    /* y - x, and what it rounds off (Knuth's two-sum) */
+    real difference = y - x, part = difference - y;
+    real lost = (y - (difference - part)) - (x + part);
+    return k == 0 ? near : fused(x, high, difference) + (x * (low + 2 * rounded) + lost);
 }
 
 #define MAP_1(name)                                                       \
@@ -127,8 +153,8 @@ static real largest_of(const real *x, ptrdiff_t n) {
     return largest;
 }
 
-/* What is taken off before exp; an infinite maximum leaves everything to the exponentials, where NaN shows too. */
-static inline real finite_or_zero(real x) { return x >= -LARGEST && x <= LARGEST ? x : 0; }
+/* What is taken off before exp, never an infinity: NaN shows in the exponentials still. */
+static inline real taken_off(real largest) { return largest > LARGEST ? LARGEST : largest < -LARGEST ? 0 : largest; }
 
 static inline exp_sum together(exp_sum a, exp_sum b) {
     if (b.largest > a.largest) {
@@ -152,19 +178,19 @@ static exp_sum sum_exp(const real *x, ptrdiff_t n) {
     for (ptrdiff_t start = 0; start < n; start += PIECE) {
         const real *piece = x + start;
         ptrdiff_t m = n - start < PIECE ? n - start : PIECE;
-        real largest = largest_of(piece, m), shift = finite_or_zero(largest);
+        real largest = largest_of(piece, m), shift = taken_off(largest);
         exp_sum found = {largest, 0.0, 0.0};
         for (ptrdiff_t from = 0; from < m; from += RUN) {
             ptrdiff_t stop = m - from < RUN ? m : from + RUN;
             real rest = 0, count = 0;
 #pragma omp simd reduction(+ : rest, count)
             for (ptrdiff_t i = from; i < stop; i++) {
-                real term = exp_point(piece[i] - shift);
+                real term = exp_raised(piece[i] - shift);
                 rest += piece[i] == largest ? 0 : term;
                 count += piece[i] == largest ? 1 : 0;
             }
             found.count += count;
-            found.rest += rest;
+            found.rest += rest / (double)RAISED;
         }
         total = together(total, found);
     }
@@ -178,9 +204,10 @@ static void shift(const real *x, ptrdiff_t n, real largest, real factor, int log
             out[i] = (x[i] - largest) - factor;
         }
     } else {
+        real lowered = factor / RAISED;
 #pragma omp simd
         for (ptrdiff_t i = 0; i < n; i++) {
-            out[i] = exp_point(x[i] - largest) * factor;
+            out[i] = exp_raised(x[i] - largest) * lowered;
         }
     }
 }
@@ -188,8 +215,9 @@ static void shift(const real *x, ptrdiff_t n, real largest, real factor, int log
 static void softmax(const real *x, ptrdiff_t n, int log, real *out) {
     if (log) {
         exp_sum found = sum_exp(x, n);
-        real base = finite_or_zero((real)found.largest);
-        double rest = found.largest == base ? log1p((found.count - 1.0) + found.rest) : found.largest + found.rest;
+        int finite = is_finite((real)found.largest);
+        real base = finite ? (real)found.largest : 0;
+        double rest = finite ? log1p((found.count - 1.0) + found.rest) : found.largest + found.rest;
         shift(x, n, base, (real)rest, 1, out);
         return;
     }
@@ -201,16 +229,14 @@ static void softmax(const real *x, ptrdiff_t n, int log, real *out) {
             real part = 0;
 #pragma omp simd reduction(+ : part)
             for (ptrdiff_t i = from; i < stop; i++) {
-                real term = exp_point(x[i] - largest);
+                real term = exp_raised(x[i] - largest);
                 out[i] = term;
                 part += term;
             }
             total += part;
         }
         real factor = (real)(1.0 / total);
-        if (factor != factor || largest == INFINITY || largest == -INFINITY) {
-            factor = NAN; /* 0 / 0, or infinity / infinity */
-        }
+        factor = is_finite(largest) ? factor : (real)NAN;
 #pragma omp simd
         for (ptrdiff_t i = 0; i < n; i++) {
             out[i] *= factor;
@@ -218,7 +244,7 @@ static void softmax(const real *x, ptrdiff_t n, int log, real *out) {
         return;
     }
     exp_sum found = sum_exp(x, n);
-    double total = found.largest == finite_or_zero(largest) ? found.count + found.rest : NAN;
+    double total = is_finite(largest) ? found.count + found.rest : NAN;
     shift(x, n, largest, (real)(1.0 / total), 0, out);
 }
 
@@ -246,14 +272,14 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
             const real *row = x + i * stride;
 #pragma omp simd
             for (ptrdiff_t k = 0; k < n_columns; k++) {
-                real term = exp_point(row[k] - finite_or_zero(largest[k]));
+                real term = exp_raised(row[k] - taken_off(largest[k]));
                 some_rest[k] += row[k] == largest[k] ? 0 : term;
                 some_count[k] += row[k] == largest[k] ? 1 : 0;
             }
         }
         for (ptrdiff_t k = 0; k < n_columns; k++) {
             count[k] += some_count[k];
-            rest[k] += some_rest[k];
+            rest[k] += some_rest[k] / (double)RAISED;
         }
     }
 }
@@ -266,7 +292,7 @@ static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, pt
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         real terms = log1p_point((real)((count[k] - 1) + rest[k]));
         /* an infinite or missing maximum decides by itself, unless there was NaN */
-        out[k] = largest[k] + (finite_or_zero(largest[k]) == largest[k] ? terms : (real)rest[k]);
+        out[k] = largest[k] + (is_finite(largest[k]) ? terms : (real)rest[k]);
     }
 }
 
@@ -277,13 +303,12 @@ static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
     sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
-        real base = finite_or_zero(largest[k]);
-        int finite = largest[k] == base;
+        int finite = is_finite(largest[k]);
         if (log) {
             factor[k] = finite ? log1p_point((real)((count[k] - 1) + rest[k])) : largest[k] + (real)rest[k];
-            largest[k] = base;
+            largest[k] = finite ? largest[k] : 0;
         } else {
-            factor[k] = finite ? (real)(1 / (count[k] + rest[k])) : (real)NAN;
+            factor[k] = finite ? (real)(1 / (count[k] + rest[k])) / RAISED : (real)NAN;
         }
     }
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -297,7 +322,7 @@ static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
         } else {
 #pragma omp simd
             for (ptrdiff_t k = 0; k < n_columns; k++) {
-                to[k] = exp_point(row[k] - largest[k]) * factor[k];
+                to[k] = exp_raised(row[k] - largest[k]) * factor[k];
             }
         }
     }
