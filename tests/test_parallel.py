@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import joblib
 import pytest
@@ -57,6 +58,32 @@ def test_how_many_threads(monkeypatch):
         deciban.set_config(fallback="sometimes")
     with pytest.raises(TypeError, match="n_thread"):
         deciban.set_config(n_thread=1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not place threads")
+@pytest.mark.skipif(len(getattr(os, "sched_getaffinity", lambda _: [])(0)) < 2, reason="there is one CPU")
+def test_helpers_keep_off_the_callers_cpu():
+    granted = os.sched_getaffinity(0)
+    here = []
+
+    def task(_block, worker):
+        time.sleep(0.01)  # so that the others take blocks too
+        if worker:
+            here.append(os.sched_getaffinity(0))
+
+    try:
+        for cpu in granted:
+            os.sched_setaffinity(0, {cpu})  # now the caller's CPU is known, but for a helper there is no other
+            run_blocks(task, 6, 3)
+            assert here.pop() == {cpu}
+            os.sched_setaffinity(0, granted)
+            here.clear()
+            run_blocks(task, 6, 3)
+            assert here
+            assert all(cpus < granted and len(cpus) == len(granted) - 1 for cpus in here)
+            here.clear()
+    finally:
+        os.sched_setaffinity(0, granted)
 
 
 def in_child(queue):

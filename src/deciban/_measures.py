@@ -17,7 +17,8 @@ from deciban.special import entr, rel_entr, xlogy
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
 
-BLOCK = 1 << 16  # terms that one task sums
+BLOCK = 1 << 16  # terms that one task sums, at least
+_BLOCKS = 32  # of many rows
 
 
 def unit(base: float | str) -> float:
@@ -93,7 +94,7 @@ def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, ax
         Q2 = np.ascontiguousarray(np.broadcast_to(Q, (*shape, n)), dtype).reshape(n_rows, n)
     out = np.empty(len(P2))
     if len(P2):
-        blocks = cut(len(P2), max(1, BLOCK // max(n, 1)))
+        blocks = cut(len(P2), max(1, BLOCK // max(n, 1), len(P2) // _BLOCKS))
 
         def task(block: int, _: int) -> None:
             divergences.dense_rows(measure, P2, Q2, normalize, *blocks[block], out)

@@ -43,7 +43,8 @@ Array = npt.NDArray[Any]
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 # SciPy's loops of these have float32 for float32 alone; those of the others take small integers and float16 too
 _WIDENS = {"expit", "log_expit", "logit", "xlogy"}
-_BLOCK = 1 << 16  # values a block: 100 us, and less than a core's L2
+_BLOCK = 1 << 16  # values a block, at least: 50 us, and less than a core's L2
+_BLOCKS = 32  # of large arrays; between two blocks a thread waits for the interpreter, now and then long
 _LONG = 1 << 17  # values of a row that several threads share
 _AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
 
@@ -70,7 +71,7 @@ def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options:
         if order is not None and all(getattr(array.flags, f"{order.lower()}_contiguous") for array in arrays):
             result = np.empty_like(first) if out is None else out
             flat = [array.reshape(-1, order=order) for array in (*args, result)]
-            blocks = cut(first.size, _BLOCK)
+            blocks = cut(first.size, max(_BLOCK, first.size // _BLOCKS))
 
             def task(block: int, _: int) -> None:
                 part = slice(*blocks[block])
@@ -327,7 +328,7 @@ def _real(x: Any) -> tuple[Array, np.dtype[Any]] | None:
 def _in_pieces(n_items: int, cost: int, task: Callable[[int, int], None]) -> None:
     """Call ``task(start, stop)`` for blocks of all items, each of ``cost`` values."""
     # whole tiles of short rows
-    size = max(1, -(-_BLOCK // max(cost, 1)))
+    size = max(1, -(-_BLOCK // max(cost, 1)), n_items // _BLOCKS)
     blocks = cut(n_items, size if size < 64 else -(-size // 64) * 64)
     run_blocks(lambda block, _: task(*blocks[block]), len(blocks))
 
