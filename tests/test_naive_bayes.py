@@ -769,12 +769,12 @@ def test_kernels_check_shapes():
         with pytest.raises(ValueError, match="starts"):
             category(starts=bad)
     with pytest.raises(ValueError, match="shape"):
-        counts.sum_rows(*parts, codes, weights, 0, 3, False, 0.0, table)
+        counts.sum_rows(*parts, np.array([0, 3]), np.arange(3), weights, 0, 2, False, 0.0, table)
     with pytest.raises(ValueError, match="shape"):
         counts.sum_categories(rows, codes, weights, 0, 3, starts, table)
-    order, scratch = np.arange(3), np.zeros(3)
-    counts.merge_rows(*parts, codes + 2, order, weights, False, 0.0, scratch, table, np.zeros(1, np.uint8))
-    assert not table.any()  # a code of no class is passed over
+    order, scratch, lines = np.arange(3), np.zeros(3), np.zeros((2, 3))
+    counts.merge_rows(*parts, codes + 2, order, weights, False, 0.0, scratch, lines, np.zeros(1, np.uint8))
+    assert not lines.any()  # a code of no class is passed over
     counts.sum_categories(rows + 3, codes, weights, 0, 2, starts, table)
     assert not table.any()
 

@@ -77,6 +77,13 @@ from deciban._kernels import posterior
 rng = np.random.default_rng(0)
 found = {}
 def keep(name, a): found[name] = hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()
+none = np.empty(0, np.intp)
+for index in (np.int32, np.int64):
+    X = sp.random(200, 900, 0.2, format="csr", random_state=1); parts = X.data, X.indices.astype(index), X.indptr.astype(index)
+    for K in (1, 3, 4, 8, 13, 20, 33, 70):
+        table, largest = rng.normal(size=(900, K)).astype(np.float32), np.empty(200, np.intp)
+        posterior.largest_rows(*parts, table, 9.0, np.zeros(K), False, 0.0, 0, 200, np.empty((1, K)), largest)
+        keep(f"largest {index} {K}", largest)
 x = rng.uniform(-750, 720, 10001); posterior.exp_shifted(x, 1.5); keep("exp", x)
 for K in (1, 2, 3, 5, 9, 20, 37, 70):
     X = sp.random(60, 300, 0.1, format="csr", random_state=0); y = np.arange(60) % K
@@ -103,4 +110,4 @@ def test_every_tier_gives_the_same_bits():
         )
         answers.append(json.loads(run.stdout))
     assert answers[0] == answers[1] == answers[2]
-    assert len(answers[0]) == 1 + 8 * 10
+    assert len(answers[0]) == 1 + 8 * 10 + 2 * 8

@@ -607,12 +607,13 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
         )
     else:
         present, _ = counting.count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
+    present = present.astype(np.float64, copy=False)
     size = np.bincount(codes, minlength=len(classes))
     share = size / max(len(codes), 1)
-    there = present.sum(axis=1) / max(len(codes), 1)
+    there = present.sum(axis=0) / max(len(codes), 1)
     gain = np.zeros(samples.shape[1])
     for k, class_share in enumerate(share):
-        for joint, marginal in ((present[:, k], there), (size[k] - present[:, k], 1.0 - there)):
+        for joint, marginal in ((present[k], there), (size[k] - present[k], 1.0 - there)):
             gain += rel_entr(joint / len(codes), marginal * class_share)
     return np.maximum(gain, 0.0) * unit(base)
 

@@ -17,68 +17,95 @@
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double)), aligned(sizeof(double)), may_alias));
 
+/* Some columns of a row as doubles. GCC 12 makes of this loop the one instruction that it does not find for
+ * __builtin_convertvector. */
+#define LOAD(type, value, row, n_lanes)                 \
+    type value;                                         \
+    for (int lane = 0; lane < (n_lanes); lane++) {      \
+        value[lane] = (row)[lane];                      \
+    }
+
 /* Some more columns: with several sums at once, one's addition does not wait for another's. A line of the row further on
  * is asked for with each use of a line, not many at once, of which a core can wait for 10 to 16. */
-#define COLUMNS(...)                                                       \
-    do {                                                                   \
-        for (ptrdiff_t i = 0; i < n; i++) {                                \
-            const double *row = rows[i] + k, *next = ahead[i] + k;         \
-            __VA_ARGS__                                                    \
-        }                                                                  \
+#define COLUMNS(type, ...)                                                     \
+    do {                                                                       \
+        for (ptrdiff_t i = 0; i < n; i++) {                                    \
+            const type *row = table + (size_t)rows[i] * n_columns + k;         \
+            const type *next = table + (size_t)rows[i + ahead] * n_columns + k; \
+            __VA_ARGS__                                                        \
+        }                                                                      \
     } while (0)
-#define ADD(type, sum, at)                                                 \
-    __builtin_prefetch(next + (at));                                       \
-    sum += x[i] * *(const type *)(row + (at));
+#define ADD(sum, at)                         \
+    __builtin_prefetch(next + (at));         \
+    {                                        \
+        LOAD(lanes, value, row + (at), LANES) \
+        sum += x[i] * value;                 \
+    }
+#define ADD_HALF(sum, at)                               \
+    __builtin_prefetch(next + (at));                    \
+    {                                                   \
+        LOAD(half_lanes, value, row + (at), LANES / 2)  \
+        sum += x[i] * value;                            \
+    }
 
-static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
-                                  ptrdiff_t n_columns, double *out) {
-    ptrdiff_t k = 0;
-    for (; k + 4 * LANES <= n_columns; k += 4 * LANES) {
-        lanes *to = (lanes *)(out + k);
-        lanes a = to[0], b = to[1], c = to[2], d = to[3];
-        COLUMNS(ADD(lanes, a, 0) ADD(lanes, b, LANES) ADD(lanes, c, 2 * LANES) ADD(lanes, d, 3 * LANES));
-        to[0] = a, to[1] = b, to[2] = c, to[3] = d;
+#define DEFINE_ACCUMULATE_LANES(name, type, index)                                                              \
+    static ptrdiff_t name(const double *x, const index *rows, ptrdiff_t n, ptrdiff_t ahead, const type *table,                          \
+                          ptrdiff_t n_columns, double *out) {                                                             \
+        ptrdiff_t k = 0;                                                                                                  \
+        for (; k + 4 * LANES <= n_columns; k += 4 * LANES) {                                                              \
+            lanes *to = (lanes *)(out + k);                                                                               \
+            lanes a = to[0], b = to[1], c = to[2], d = to[3];                                                             \
+            COLUMNS(type, ADD(a, 0) ADD(b, LANES) ADD(c, 2 * LANES) ADD(d, 3 * LANES));           \
+            to[0] = a, to[1] = b, to[2] = c, to[3] = d;                                                                   \
+        }                                                                                                                 \
+        if (k + 2 * LANES + LANES / 2 <= n_columns) {                                                                     \
+            lanes *to = (lanes *)(out + k);                                                                               \
+            half_lanes *rest = (half_lanes *)(to + 2);                                                                    \
+            lanes a = to[0], b = to[1];                                                                                   \
+            half_lanes c = *rest;                                                                                         \
+            COLUMNS(type, ADD(a, 0) ADD(b, LANES) ADD_HALF(c, 2 * LANES));                              \
+            to[0] = a, to[1] = b, *rest = c;                                                                              \
+            k += 2 * LANES + LANES / 2;                                                                                   \
+        }                                                                                                                 \
+        for (; k + LANES <= n_columns; k += LANES) {                                                                      \
+            lanes a = *(lanes *)(out + k);                                                                                \
+            COLUMNS(type, ADD(a, 0));                                                                               \
+            *(lanes *)(out + k) = a;                                                                                      \
+        }                                                                                                                 \
+        if (k + LANES / 2 <= n_columns) {                                                                                 \
+            half_lanes a = *(half_lanes *)(out + k);                                                                      \
+            COLUMNS(type, ADD_HALF(a, 0));                                                                          \
+            *(half_lanes *)(out + k) = a;                                                                                 \
+            k += LANES / 2;                                                                                               \
+        }                                                                                                                 \
+        return k;                                                                                                         \
     }
-    if (k + 2 * LANES + LANES / 2 <= n_columns) {
-        lanes *to = (lanes *)(out + k);
-        half_lanes *rest = (half_lanes *)(to + 2);
-        lanes a = to[0], b = to[1];
-        half_lanes c = *rest;
-        COLUMNS(ADD(lanes, a, 0) ADD(lanes, b, LANES) ADD(half_lanes, c, 2 * LANES));
-        to[0] = a, to[1] = b, *rest = c;
-        k += 2 * LANES + LANES / 2;
-    }
-    for (; k + LANES <= n_columns; k += LANES) {
-        lanes a = *(lanes *)(out + k);
-        COLUMNS(ADD(lanes, a, 0));
-        *(lanes *)(out + k) = a;
-    }
-    if (k + LANES / 2 <= n_columns) {
-        half_lanes a = *(half_lanes *)(out + k);
-        COLUMNS(ADD(half_lanes, a, 0));
-        *(half_lanes *)(out + k) = a;
-        k += LANES / 2;
-    }
-    return k;
-}
 #else
-static ptrdiff_t accumulate_lanes(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
-                                  ptrdiff_t n_columns, double *out) {
-    (void)x, (void)rows, (void)ahead, (void)n, (void)n_columns, (void)out;
-    return 0;
-}
+#define DEFINE_ACCUMULATE_LANES(name, type, index)                                                              \
+    static ptrdiff_t name(const double *x, const index *rows, ptrdiff_t n, ptrdiff_t ahead, const type *table,                          \
+                          ptrdiff_t n_columns, double *out) {                                                             \
+        (void)x, (void)rows, (void)n, (void)ahead, (void)table, (void)n_columns, (void)out;                                               \
+        return 0;                                                                                                         \
+    }
 #endif
 
-static void accumulate(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
-                       ptrdiff_t n_columns, double *out) {
-    for (ptrdiff_t k = accumulate_lanes(x, rows, ahead, n, n_columns, out); k < n_columns; k++) {
-        double sum = out[k];
-        for (ptrdiff_t i = 0; i < n; i++) {
-            sum += x[i] * rows[i][k];
-        }
-        out[k] = sum;
+#define DEFINE_ACCUMULATE(name, type, index)                                                                    \
+    DEFINE_ACCUMULATE_LANES(name##_lanes, type, index)                                                          \
+    static void name(const double *x, const index *rows, ptrdiff_t n, ptrdiff_t ahead, const type *table,                               \
+                     ptrdiff_t n_columns, double *out) {                                                                  \
+        for (ptrdiff_t k = name##_lanes(x, rows, n, ahead, table, n_columns, out); k < n_columns; k++) {                         \
+            double sum = out[k];                                                                                          \
+            for (ptrdiff_t i = 0; i < n; i++) {                                                                           \
+                sum += x[i] * (double)table[(size_t)rows[i] * n_columns + k];                                                                         \
+            }                                                                                                             \
+            out[k] = sum;                                                                                                 \
+        }                                                                                                                 \
     }
-}
+
+DEFINE_ACCUMULATE(accumulate, double, int32_t)
+DEFINE_ACCUMULATE(accumulate_long, double, int64_t)
+DEFINE_ACCUMULATE(accumulate_narrow, float, int32_t)
+DEFINE_ACCUMULATE(accumulate_narrow_long, float, int64_t)
 
 static void exp_shifted(double *values, ptrdiff_t n, double shift) {
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -238,4 +265,4 @@ static void add_shifted(const double *restrict x, const double *restrict shift, 
 }
 
 const vector_ops TIER_NAME(vector_ops) = {
-    accumulate, exp_shifted, normalize, interleave, squared_distance, nearest, add_shifted};
+    accumulate, accumulate_long, accumulate_narrow, accumulate_narrow_long, exp_shifted, normalize, interleave, squared_distance, nearest, add_shifted};

@@ -10,10 +10,17 @@
 #define VECTOR_ROWS 32
 
 typedef struct {
-    /* out[k] += sum over i of x[i] * rows[i][k], added in the order of i, for every k in [0, n_columns); asks for the
-     * memory of ahead[i], any addresses, on the way. */
-    void (*accumulate)(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
+    /* out[k] += sum over i of x[i] * table[rows[i]][k], added in the order of i, for every k in [0, n_columns); asks for
+     * the memory of row rows[i + ahead] on the way, which may be any number. */
+    void (*accumulate)(const double *x, const int32_t *rows, ptrdiff_t n, ptrdiff_t ahead, const double *table,
                        ptrdiff_t n_columns, double *out);
+    void (*accumulate_long)(const double *x, const int64_t *rows, ptrdiff_t n, ptrdiff_t ahead, const double *table,
+                            ptrdiff_t n_columns, double *out);
+    /* The same, of rows of single precision, which are made double before anything is done with them. */
+    void (*accumulate_narrow)(const double *x, const int32_t *rows, ptrdiff_t n, ptrdiff_t ahead, const float *table,
+                              ptrdiff_t n_columns, double *out);
+    void (*accumulate_narrow_long)(const double *x, const int64_t *rows, ptrdiff_t n, ptrdiff_t ahead,
+                                   const float *table, ptrdiff_t n_columns, double *out);
     /* values[k] = exp(values[k] - shift); returns nothing special for inf or NaN: they follow IEEE. */
     void (*exp_shifted)(double *values, ptrdiff_t n, double shift);
     /* Joint log likelihoods in place -> log posteriors (or, as_probability, posteriors); 0 unless the maximum is finite. */

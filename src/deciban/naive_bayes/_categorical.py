@@ -208,8 +208,8 @@ class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
             self._update_feature_log_prob(alpha)
         else:
             self.feature_log_prob_ = lazy = Table(log_prob)
-            self.category_count_ = counted = Counts(table, view, lazy)
-            counted.starts = starts
+            self.category_count_ = counted = Counts(table, view)
+            counted.starts, counted.dependents = starts, (lazy,)
         self._update_class_log_prior(class_prior=self.class_prior)
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
@@ -246,7 +246,7 @@ class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
         if not isinstance(holder, Table):
             holder = Table(lambda: self.feature_log_prob_)
         if holder.scores is None:
-            tables = [np.asarray(log_prob, dtype=np.float64) for log_prob in holder.get()]
+            tables = [np.asarray(log_prob, dtype=np.float64) for log_prob in holder.made()]
             n_classes = len(self.classes_)
             if len(tables) != self.n_features_in_ or any(t.ndim != 2 or len(t) != n_classes for t in tables):
                 raise ValueError(

@@ -1,9 +1,12 @@
-"""What the naive Bayes classifiers that count share: labels to codes, counts to tables of logarithms."""
+"""What the naive Bayes classifiers that count share: labels to codes, counts to tables of logarithms.
+
+Counts lie class by class, (n_classes, n_features), as they are made and as ``feature_count_`` shows them; tables of
+logarithms lie feature by feature, (n_features, n_classes), as predictions read them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,19 +17,19 @@ from sklearn.utils.multiclass import type_of_target
 from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, specialise
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
-from deciban._parallel import cut, effective_n_threads, run_blocks
+from deciban._parallel import effective_n_threads, run_blocks
 
 FIT_METHODS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
-_LOGS = 1 << 13  # whole numbers whose logarithms are looked up: 64 KB
-_LEAF = 8192  # rows summed by one task
-_MANY_A_CELL = 4  # entries for each cell, from where on a copy of the table costs little
+_WHOLE = 1 << 16  # numbers of 16 bits
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
+_CELL_DTYPES = (np.dtype(np.uint16), np.dtype(np.float64))
 
-sum_rows = specialise(counts.sum_rows, DATA_DTYPES, INDEX_DTYPES)
+_sum_rows = specialise(counts.sum_rows, DATA_DTYPES, INDEX_DTYPES, _CELL_DTYPES)
 check_rows = specialise(counts.check_rows, DATA_DTYPES, INDEX_DTYPES)
 merge_rows = specialise(counts.merge_rows, DATA_DTYPES, INDEX_DTYPES)
-sum_dense_rows = specialise(counts.sum_dense_rows, DATA_DTYPES)
+grow_rows = specialise(counts.grow_rows, DATA_DTYPES, INDEX_DTYPES)
+_sum_dense_rows = specialise(counts.sum_dense_rows, DATA_DTYPES)
 
 
 def encode(y: Array) -> tuple[Array, npt.NDArray[np.int32]]:
@@ -115,27 +118,28 @@ def count_sparse(
     binary: bool,
     threshold: float,
 ) -> tuple[Array, int]:
-    """Return the table (n_features, n_classes) of sums of the rows of each class, and the trouble met."""
+    """Return the table (n_classes, n_features) of sums of the rows of each class, and the trouble met.
+
+    Of uint16 where all is whole numbers that small, else of float64.
+    """
     data, indices, indptr = parts
-    n_cells = n_features * n_classes
-    n_threads = effective_n_threads() if len(data) + n_cells > _SMALL_ENTRIES else 1
-    if n_threads > 1 and len(data) > _MANY_A_CELL * n_cells:
-        table = np.zeros((n_classes, n_features)).T
-    else:
-        table = aligned_empty((n_features, n_classes))
-        strips = cut(n_features, max(1, -(-n_features // (4 * n_threads))))
-        run_blocks(lambda block, _: counts.clear(table, *strips[block]), len(strips), n_threads)
-    kernel = sum_rows[data.dtype, indices.dtype]
+    n_threads = effective_n_threads() if len(data) + n_features * n_classes > _SMALL_ENTRIES else 1
+    order, starts = group_rows(codes, n_classes)
     bounds = balanced(codes, indptr, n_classes, n_threads)
-    trouble = [0] * (len(bounds) - 1)
+    for dtype in _CELL_DTYPES[1:] if len(weights) else _CELL_DTYPES:
+        kernel = _sum_rows[data.dtype, indices.dtype, dtype]
+        table = np.zeros((n_classes, n_features), dtype)
+        trouble = [0] * (len(bounds) - 1)
 
-    def count(block: int, _: int) -> None:
-        trouble[block] = kernel(
-            data, indices, indptr, codes, weights, bounds[block], bounds[block + 1], binary, threshold, table
-        )
+        def count(block: int, _: int, kernel: Any = kernel, table: Array = table, trouble: Any = trouble) -> None:
+            classes = bounds[block], bounds[block + 1]
+            trouble[block] = kernel(data, indices, indptr, starts, order, weights, *classes, binary, threshold, table)
 
-    run_blocks(count, len(trouble), n_threads)
-    return np.ascontiguousarray(table), int(np.bitwise_or.reduce(trouble))
+        run_blocks(count, len(trouble), n_threads)
+        met = int(np.bitwise_or.reduce(trouble))
+        if not met & counts.WIDE or met & counts.MALFORMED:
+            break
+    return table, met
 
 
 def balanced(codes: Array, indptr: Array | None, n_classes: int, n_parts: int) -> list[int]:
@@ -151,91 +155,91 @@ def balanced(codes: Array, indptr: Array | None, n_classes: int, n_parts: int) -
 def count_dense(
     X: Array, codes: Array, n_classes: int, weights: Array, binary: bool, threshold: float
 ) -> tuple[Array, int]:
-    """Return the table (n_features, n_classes) of sums of dense rows of each class, and the trouble met."""
+    """Return the table (n_classes, n_features) of sums of dense rows of each class, and the trouble met."""
     X = np.ascontiguousarray(X, dtype=X.dtype if X.dtype in DATA_DTYPES else np.float64)
-    kernel = sum_dense_rows[X.dtype,]
-    sums = np.zeros((n_classes, X.shape[1]))
+    kernel = _sum_dense_rows[X.dtype,]
+    table = np.zeros((n_classes, X.shape[1]))
     n_threads = effective_n_threads() if X.size > _SMALL_ENTRIES else 1
     bounds = balanced(codes, None, n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 
     def count(block: int, _: int) -> None:
-        trouble[block] = kernel(X, codes, weights, bounds[block], bounds[block + 1], binary, threshold, sums)
+        trouble[block] = kernel(X, codes, weights, bounds[block], bounds[block + 1], binary, threshold, table)
 
     run_blocks(count, len(trouble), n_threads)
-    return np.ascontiguousarray(sums.T), int(np.bitwise_or.reduce(trouble))
-
-
-def each_block(table: Array, step: Callable[[slice], Any]) -> None:
-    """Call ``step`` for slices of the table's rows that fit in cache, on threads, without floating-point warnings."""
-    strips = cut(len(table), max(1, _CELLS // table.shape[1]))
-
-    def task(block: int, _: int) -> None:
-        with np.errstate(all="ignore"):
-            step(slice(*strips[block]))
-
-    run_blocks(task, len(strips))
-
-
-def column_totals(table: Array, shift: float = 0.0) -> npt.NDArray[np.float64]:
-    """Return the sum of every column of ``table + shift``, added in the order of numpy.sum along a contiguous axis."""
-
-    def cuts(start: int, n: int) -> list[int]:
-        if n <= _LEAF:
-            return [start]
-        half = n // 2 - n // 2 % 8
-        return cuts(start, half) + cuts(start + half, n - half)
-
-    starts = [*cuts(0, len(table)), len(table)]
-    leaves = list(pairwise(starts))
-    found: dict[int, Array] = {}
-
-    def task(block: int, _: int) -> None:
-        start, stop = leaves[block]
-        scratch = np.empty((72, table.shape[1]))
-        counts.column_sums(table, shift, start, stop - start, scratch)
-        found[start] = scratch[0]
-
-    run_blocks(task, len(leaves))
-
-    def total(start: int, n: int) -> Array:
-        if n <= _LEAF:
-            return found[start]
-        half = n // 2 - n // 2 % 8
-        return total(start, half) + total(start + half, n - half)
-
-    return total(0, len(table))
+    return table, int(np.bitwise_or.reduce(trouble))
 
 
 class Counts(Lazy):
-    """Counts as a table with features first; ``view`` is how the attribute shows it.
+    """``feature_count_`` or ``category_count_``: the table that fit adds to, and ``view``, how the attribute shows it.
 
     The logarithms belong to the counts as fit left them. Somebody who sees the counts can write to them, so the
     logarithms are made first.
     """
 
-    __slots__ = ("starts", "table")
+    __slots__ = ("dependents", "starts", "table")
 
     starts: Array  # of each feature's rows, where a feature has several
 
-    def __init__(self, table: Array, view: Callable[[], Any], *dependents: Lazy) -> None:
+    def __init__(self, table: Array, view: Callable[[], Any] | None = None) -> None:
         def make() -> Any:
-            for dependent in dependents:
-                dependent.get()
-            return view()
+            for dependent in self.dependents:
+                dependent.made()
+            return view() if view else self.wide()
 
         super().__init__(make)
         self.table = table
+        self.dependents: tuple[Table, ...] = ()
+
+    def wide(self) -> Array:
+        """Return the table in double precision, in which it is kept from then on."""
+        if self.table.dtype != np.float64:
+            self.table = self.table.astype(np.float64)
+        return self.table
 
 
 class Table(Lazy):
-    """``feature_log_prob_``, and the table that predictions are made with once it is known."""
+    """``feature_log_prob_``, and what predictions are made with once it is known.
 
-    __slots__ = ("scores",)
+    Parameters
+    ----------
+    make : callable
+        Makes the attribute's value.
+    make_narrow : callable, default=None
+        Makes ``narrow`` without it, if that is possible.
+    seen : bool, default=False
+        Whether somebody outside holds the value.
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    Attributes
+    ----------
+    scores : object
+        What the model's predictions take instead of the value, in double precision.
+    narrow : (object, float)
+        The same in single precision, and how large a value of it may be; only as long as nobody has seen the value, and
+        so can write into it.
+    """
+
+    __slots__ = ("make_narrow", "narrow", "scores", "seen")
+
+    def __init__(
+        self, make: Callable[[], Any], make_narrow: Callable[[], tuple[Any, float]] | None = None, seen: bool = False
+    ) -> None:
         super().__init__(make)
         self.scores: Any = None
+        self.narrow: tuple[Any, float] | None = None
+        self.make_narrow = make_narrow
+        self.seen = seen
+
+    def get(self) -> Any:
+        value = self.made()
+        self.seen, self.narrow = True, None
+        return value
+
+    def made(self) -> Any:
+        """Return the value, for use inside."""
+        value = super().get()
+        self.make_narrow = None  # the counts may change from here on
+        return value
 
 
 class TableAttribute(LazyAttribute):
@@ -247,91 +251,194 @@ class TableAttribute(LazyAttribute):
     def __set__(self, instance: Any, value: Any) -> None:
         if type(value) is np.ndarray and value.ndim == 2 and value.dtype == np.float64 and value.dtype.isnative:
             value = np.ascontiguousarray(value.T).T
-        instance.__dict__[self.name] = value if isinstance(value, Table) else Table(lambda: value)
+        instance.__dict__[self.name] = value if isinstance(value, Table) else Table(lambda: value, seen=True)
 
 
-def _per_feature(alpha: Array) -> Array:
-    """Shape a smoothing parameter, a number or one for each feature, for arithmetic with features first."""
-    return alpha[:, np.newaxis] if alpha.ndim else alpha
+# --- tables, strip by strip -------------------------------------------------------------------------------------------
+#
+# A strip is a range of features whose cells fit in cache. Strips are where numpy.sum cuts a long axis in two, and in
+# two again, so that the sums of strips add up to its bits (N. J. Higham, The accuracy of floating point summation, 1993).
 
 
-def _cut_rows(values: Array, rows: slice) -> Array:
-    return values[rows] if values.ndim else values
+def _strip_size(n_classes: int) -> int:
+    return max(128, _CELLS // n_classes)  # numpy.sum itself cuts no further
 
 
-def _logs_less(table: Array, alpha: Array, log_total: Array) -> Array:
-    """Return log(table + alpha) - log_total, the logarithms of small whole counts looked up."""
-    out = aligned_empty(table.shape)
-    with np.errstate(all="ignore"):
-        # made by the same loop of NumPy's as those that are not looked up, for the same bits
-        logs = np.log(np.arange(_LOGS) + alpha) if not alpha.ndim and table.size > _LOGS else np.empty(0)
-    strips = cut(len(table), max(1, _CELLS // table.shape[1]))
+def _half(n: int) -> int:
+    return n // 2 - n // 2 % 8
+
+
+def each_strip(n_features: int, n_classes: int, step: Callable[[int, int], Any]) -> list[Any]:
+    """Return ``step(start, stop)`` of every strip of features, called on threads, without floating-point warnings."""
+    size = _strip_size(n_classes)
+
+    def cuts(start: int, n: int) -> list[tuple[int, int]]:
+        if n <= size:
+            return [(start, start + n)]
+        half = _half(n)
+        return cuts(start, half) + cuts(start + half, n - half)
+
+    strips = cuts(0, n_features)
+    results: list[Any] = [None] * len(strips)
 
     def task(block: int, _: int) -> None:
-        start, stop = strips[block]
-        if len(logs) and counts.look_up_logs(table, logs, log_total, start, stop, out):
-            return
-        rows = slice(start, stop)
         with np.errstate(all="ignore"):
-            smoothed = np.add(table[rows], _cut_rows(_per_feature(alpha), rows), out=out[rows])
-            np.subtract(np.log(smoothed, out=smoothed), log_total, out=smoothed)
+            results[block] = step(*strips[block])
 
     run_blocks(task, len(strips))
+    return results
+
+
+def pairwise_sum(parts: list[Array], n_features: int, n_classes: int) -> Array:
+    """Return the sum of the sums of strips, in the order of numpy.sum along a contiguous axis."""
+    size, rest = _strip_size(n_classes), iter(parts)
+
+    def total(n: int) -> Array:
+        if n <= size:
+            return next(rest)
+        left = total(_half(n))
+        return left + total(n - _half(n))
+
+    return total(n_features)
+
+
+def _cut(values: Array, start: int, stop: int) -> Array:
+    """Return a smoothing parameter, a number or one for each feature, for a strip."""
+    return values[start:stop] if values.ndim else values
+
+
+def _smoothed_totals(table: Array, alpha: Array) -> Array:
+    """Return the sum over features of count + alpha for every class, to the bits of numpy.sum."""
+    n_classes, n_features = table.shape
+    if table.dtype == np.uint16 and not alpha.ndim and float(alpha * _WHOLE).is_integer():
+        sums = [0] * n_classes
+
+        def add(c: int, _: int) -> None:
+            sums[c] = counts.total(table[c])
+
+        run_blocks(add, n_classes)
+        totals = np.array(sums, dtype=np.float64) + n_features * float(alpha)
+        if totals.max() < 2.0**36:  # then every sum on the way is a whole number of 1 / 65536, exact in any order
+            return totals
+    return pairwise_sum(
+        each_strip(
+            n_features,
+            n_classes,
+            lambda start, stop: np.add.reduce(
+                np.add(table[:, start:stop], _cut(alpha, start, stop), dtype=np.float64), axis=1
+            ),
+        ),
+        n_features,
+        n_classes,
+    )
+
+
+def _logs_less(table: Array, alpha: Array, log_total: Array, dtype: Any) -> Array:
+    """Return log(count + alpha) - log_total, features first, the logarithms of small whole counts looked up."""
+    n_classes, n_features = table.shape
+    out = aligned_empty((n_features, n_classes), dtype)
+    if table.dtype == np.uint16 and not alpha.ndim and table.size > _WHOLE:
+        # made by the same loop of NumPy's as those that are not looked up, for the same bits
+        logs = np.log(np.arange(_WHOLE) + alpha)
+
+        def write(start: int, stop: int) -> None:
+            counts.look_up_logs(table, logs, log_total, start, stop, out)
+
+    else:
+
+        def write(start: int, stop: int) -> None:
+            block = np.add(table[:, start:stop], _cut(alpha, start, stop), dtype=np.float64)
+            np.subtract(np.log(block, out=block), log_total[:, np.newaxis], out=block)
+            out[start:stop] = block.T
+
+    each_strip(n_features, n_classes, write)
     return out
 
 
 def multinomial_log_prob(table: Array, alpha: Array) -> Array:
-    """Return log(count + alpha) - log(the class's total of those)."""
-    if alpha.ndim:
-        smoothed = np.empty_like(table)
-        each_block(smoothed, lambda rows: np.add(table[rows], _cut_rows(_per_feature(alpha), rows), out=smoothed[rows]))
-        total = column_totals(smoothed)
-    else:
-        total = column_totals(table, float(alpha))
-    return _logs_less(table, alpha, np.log(total))
+    """Return log(count + alpha) - log(the class's total of those), features first."""
+    return _logs_less(table, alpha, np.log(_smoothed_totals(table, alpha)), np.float64)
+
+
+def narrow_multinomial(table: Array, alpha: Array) -> tuple[Array, float]:
+    """Return the same in single precision, and how large it may be: all lies between log(alpha / total) and 0."""
+    log_total = np.log(_smoothed_totals(table, alpha))
+    return _logs_less(table, alpha, log_total, np.float32), float(log_total.max() - np.log(alpha.min()))
 
 
 def bernoulli_log_prob(table: Array, class_count: Array, alpha: Array) -> Array:
-    """Return log(count + alpha) - log(class_count + 2 alpha)."""
-    return _logs_less(table, alpha, np.log(class_count + alpha * 2))
+    """Return log(count + alpha) - log(class_count + 2 alpha), features first."""
+    return _logs_less(table, alpha, np.log(class_count + alpha * 2), np.float64)
 
 
 def bernoulli_scores(log_prob: Array) -> tuple[Array | None, Array]:
-    """Return log p - log(1 - p), and the sums of log(1 - p); no table if one of those is not finite."""
+    """Return log p - log(1 - p), features first, and the sums of log(1 - p); no table if one of those is not finite."""
+    n_features, n_classes = log_prob.shape
     out = aligned_empty(log_prob.shape)
 
-    def log_absent(rows: slice) -> None:
-        block = np.exp(log_prob[rows], out=out[rows])
-        np.log(np.subtract(1, block, out=block), out=block)
+    def score(start: int, stop: int) -> Array:
+        block = np.array(log_prob[start:stop].T, order="C")  # a copy, also where one would do without
+        absent = np.exp(block)
+        np.log(np.subtract(1, absent, out=absent), out=absent)
+        out[start:stop] = np.subtract(block, absent, out=block).T
+        return np.add.reduce(absent, axis=1)
 
-    each_block(out, log_absent)
-    absent = column_totals(out)
-    each_block(out, lambda rows: np.subtract(log_prob[rows], out[rows], out=out[rows]))
+    absent = pairwise_sum(each_strip(n_features, n_classes, score), n_features, n_classes)
     return (out if np.isfinite(absent).all() else None), absent
 
 
 def feature_totals(table: Array) -> Array:
     """Return the sum over classes of every feature's counts, added in the order of the classes."""
-    out = np.empty(len(table))
-    each_block(table, lambda rows: np.add.reduce(np.ascontiguousarray(table[rows].T), axis=0, out=out[rows]))
+    out = np.empty(table.shape[1])
+
+    def add(start: int, stop: int) -> None:
+        np.add.reduce(table[:, start:stop], axis=0, dtype=np.float64, out=out[start:stop])
+
+    each_strip(table.shape[1], len(table), add)
     return out
 
 
-def complement_weights(table: Array, feature_all: Array, alpha: Array, norm: bool) -> Array:
-    """Return minus log of the smoothed share of each feature in all other classes; with ``norm``, scaled to sum 1."""
-    out = aligned_empty(table.shape)
+def complement_weights(
+    table: Array, feature_all: Array, alpha: Array, norm: bool, dtype: Any = np.float64
+) -> tuple[Array, float]:
+    """Return minus log of the smoothed share of each feature in all other classes, and how large it may be.
+
+    With ``norm``, scaled to sum 1.
+    """
+    n_classes, n_features = table.shape
+    out = aligned_empty((n_features, n_classes), dtype)
     smoothed = feature_all + alpha
-    each_block(out, lambda rows: np.subtract(smoothed[rows, np.newaxis], table[rows], out=out[rows]))
-    total = column_totals(out)
 
-    def log(rows: slice) -> None:
-        block = np.divide(out[rows], total, out=out[rows])
-        np.log(block, out=block)
-        if not norm:
-            np.negative(block, out=block)
+    def rest(start: int, stop: int) -> Array:
+        return smoothed[start:stop] - table[:, start:stop]
 
-    each_block(out, log)
-    if norm:
-        total = column_totals(out)
-        each_block(out, lambda rows: np.divide(out[rows], total, out=out[rows]))
-    return out
+    def summed(block: Callable[[int, int], Array]) -> Array:
+        parts = each_strip(n_features, n_classes, lambda start, stop: np.add.reduce(block(start, stop), axis=1))
+        return pairwise_sum(parts, n_features, n_classes)[:, np.newaxis]
+
+    total = summed(rest)
+
+    def logs(start: int, stop: int) -> Array:
+        block = rest(start, stop)
+        return np.log(np.divide(block, total, out=block), out=block)
+
+    log_total = summed(logs) if norm else None
+
+    def write(start: int, stop: int) -> float:
+        block = logs(start, stop)
+        block = np.negative(block, out=block) if log_total is None else np.divide(block, log_total, out=block)
+        out[start:stop] = block.T
+        return float(np.abs(block).max())
+
+    return out, max(each_strip(n_features, n_classes, write))
+
+
+def narrowed(table: Array) -> tuple[Array, float]:
+    """Return a table with features first in single precision, and how large its values are."""
+    out = aligned_empty(table.shape, np.float32)
+
+    def write(start: int, stop: int) -> float:
+        out[start:stop] = table[start:stop]
+        return float(np.abs(out[start:stop]).max())
+
+    return out, max(each_strip(*table.shape, write))

@@ -123,7 +123,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
             codes = counting.encode_known(labels, self.classes_)
             weights = self._weights(sample_weight, rows)
             table: Any = None if first_call else self._table()
-            trouble = 0
+            trouble = wide = 0
             increments: Any = None
             if codes is not None and self._countable(rows):
                 if table is None or isinstance(rows, np.ndarray) or 8 * len(rows.data) > table.size:
@@ -131,6 +131,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                 else:
                     parts = entries(rows)
                     trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
+                    trouble, wide = trouble & ~counts.WIDE, trouble & counts.WIDE
                     if trouble & counts.MALFORMED:
                         raise malformed(rows)
             refused = trouble & counts.NONFINITE or (trouble and self._non_negative)
@@ -151,14 +152,24 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                     increments, _ = self._count_rows(rows, codes, weights)
                 self._set_now(increments if table is None else table + increments, alpha)
                 return self
-            self._set_lazily(increments if table is None else table, alpha)
-            # nothing after this can fail, and nothing before it has changed the counts
+            counted = self._set_lazily(increments if table is None else table, alpha)
+            # nothing after this changes the counts before it is certain to succeed
             if increments is None:
                 binary, threshold = self._threshold(rows.dtype)
-                kernel = counting.merge_rows[parts[0].dtype, parts[1].dtype]
+                dtypes = parts[0].dtype, parts[1].dtype
+                whole = table.dtype == np.uint16 and not len(weights) and (binary or not wide)
+                if whole and counting.grow_rows[dtypes](*parts, codes, binary, threshold, table, done):
+                    return self
                 order, _ = counting.group_rows(codes, len(self.classes_))
-                kernel(*parts, codes, order, weights, binary, threshold, np.zeros(len(table)), table, done)
+                table = counted.wide()
+                scratch = np.zeros(table.shape[1])
+                counting.merge_rows[dtypes](*parts, codes, order, weights, binary, threshold, scratch, table, done)
             elif table is not None:
+                if (
+                    not table.dtype == increments.dtype == np.uint16
+                    or int(table.max()) + int(increments.max()) >= 1 << 16
+                ):
+                    table, increments = counted.wide(), increments.astype(np.float64, copy=False)
                 counts.add(increments, table, done)
             return self
 
@@ -210,7 +221,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
             return table, trouble | (counts.NEGATIVE if strays and (rows < 0).any() else 0)
         parts = entries(rows)
         if strays:
-            trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape)
+            trouble = counting.check_rows[parts[0].dtype, parts[1].dtype](*parts, *rows.shape) & ~counts.WIDE
             if trouble & counts.MALFORMED:
                 raise malformed(rows)
             if trouble & counts.NONFINITE or (trouble and self._non_negative):
@@ -223,10 +234,10 @@ class _CountingNB(LinearPosterior, Generates, Twin):
         return table, trouble
 
     def _table(self) -> Array:
-        """Return the counts so far, features first, to be added to in place."""
+        """Return the counts so far, to be added to in place."""
         entry = self.__dict__.get("feature_count_")
         expected = (len(self.classes_), self.n_features_in_)
-        if isinstance(entry, Counts) and entry.table.shape == expected[::-1]:
+        if isinstance(entry, Counts) and entry.table.shape == expected:
             return entry.table
         count = self.feature_count_
         if not isinstance(count, np.ndarray) or count.dtype.kind not in "fiu" or count.shape != expected:
@@ -234,8 +245,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                 f"feature_count_ must be an array of real numbers of shape {expected}, "
                 f"got {getattr(count, 'dtype', type(count).__name__)} of shape {np.shape(count)}"
             )
-        table = np.ascontiguousarray(count.T, dtype=np.float64)
-        return table if table.flags.writeable else table.copy()
+        return np.array(count, dtype=np.float64, order="C")  # somebody else may hold the array
 
     def _can_warn(self, alpha: Any, weights: Array, rows: Any, past: Array | None) -> bool:  # noqa: ARG002
         """Return whether a logarithm may be of zero or less, which scikit-learn warns of when it fits.
@@ -246,18 +256,21 @@ class _CountingNB(LinearPosterior, Generates, Twin):
 
     def _set_now(self, table: Array, alpha: Any) -> None:
         """Set the attributes that depend on the counts with scikit-learn's own code, which warns where it should."""
-        self.feature_count_ = table.T
+        self.feature_count_ = table.astype(np.float64, copy=False)
         self._update_feature_log_prob(alpha)
         self._update_class_log_prior(class_prior=self.class_prior)
 
-    def _set_lazily(self, table: Array, alpha: Any) -> None:
+    def _set_lazily(self, table: Array, alpha: Any) -> Counts:
         """Set the attributes that depend on the counts, to be made of them when somebody asks."""
-        log_prob = self._lazy_log_prob(table, np.array(alpha, dtype=np.float64))
-        self.feature_count_ = Counts(table, lambda: table.T, log_prob)
+        counted = Counts(table)
+        log_prob = self._lazy_log_prob(counted, np.array(alpha, dtype=np.float64))
+        counted.dependents = (log_prob,)
+        self.feature_count_ = counted
         self.feature_log_prob_ = log_prob
         self._update_class_log_prior(class_prior=self.class_prior)
+        return counted
 
-    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
         raise NotImplementedError
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -350,8 +363,11 @@ class MultinomialNB(_DocumentNB, parent.MultinomialNB):
     array(['spam'], dtype='<U4')
     """
 
-    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
-        return Table(lambda: counting.multinomial_log_prob(table, alpha).T)
+    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
+        return Table(
+            lambda: counting.multinomial_log_prob(counted.table, alpha).T,
+            lambda: counting.narrow_multinomial(counted.table, alpha),
+        )
 
     def _multinomial(self) -> Any:
         return self
@@ -402,17 +418,21 @@ class ComplementNB(_DocumentNB, parent.ComplementNB):
         values = rows if isinstance(rows, np.ndarray) else rows.data
         total = float(values.max(initial=0)) * len(values) * float(weights.max(initial=1))
         if past is not None:
-            total += float(past.max(initial=0)) * past.shape[1]
+            total += float(past.max(initial=0)) * len(past)
         return np.min(alpha) < max(1e-6, total * _SWALLOWED) or super()._can_warn(alpha, weights, rows, past)
 
     def _set_now(self, table: Array, alpha: Any) -> None:
-        self.feature_all_ = table.T.sum(axis=0)
+        self.feature_all_ = table.sum(axis=0, dtype=np.float64)
         super()._set_now(table, alpha)
 
-    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
         norm = self.norm
-        self.feature_all_ = feature_all = Lazy(lambda: counting.feature_totals(table))
-        return Table(lambda: counting.complement_weights(table, feature_all.get(), alpha, norm).T)
+        self.feature_all_ = feature_all = Lazy(lambda: counting.feature_totals(counted.table))
+
+        def weights(dtype: Any) -> tuple[Array, float]:
+            return counting.complement_weights(counted.table, feature_all.get(), alpha, norm, dtype)
+
+        return Table(lambda: weights(np.float64)[0].T, lambda: weights(np.float32))
 
     def _with_prior(self, scores: Array, prior: Array) -> tuple[Array, Array]:
         return scores, prior if len(prior) == 1 else np.zeros(len(prior))
@@ -493,15 +513,22 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
         # without binarize a feature can count for more than its sample; an array of alpha fits no class count
         return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights, rows, past)
 
-    def _lazy_log_prob(self, table: Array, alpha: Array) -> Table:
+    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
         class_count = self.class_count_
-        return Table(lambda: counting.bernoulli_log_prob(table, class_count, alpha).T)
+        return Table(lambda: counting.bernoulli_log_prob(counted.table, class_count, alpha).T)
 
     def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Any:
         return sample_presences(self, codes, seed)
 
     def _make_scores(self, table: Array) -> Any:
         return counting.bernoulli_scores(table)
+
+    def _make_narrow(self, scores: tuple[Array, Array]) -> tuple[Any, float]:
+        table, absent = scores
+        if table is None:
+            return scores, np.inf
+        narrow, largest_value = counting.narrowed(table)
+        return (narrow, absent), largest_value
 
     def _with_prior(self, scores: tuple[Array, Array], prior: Array) -> tuple[Array, Array] | None:
         table, absent = scores

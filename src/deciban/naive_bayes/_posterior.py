@@ -10,8 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
 from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import posterior
-from deciban._rows import answer_sparse, finish
-from deciban.naive_bayes._counts import Table
+from deciban._rows import answer_sparse, finish, largest_sparse
+from deciban.naive_bayes._counts import Table, narrowed
+
+_LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that half the memory is half the time
+_HUGE = 1e30  # beyond which single precision might overflow
 
 
 def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
@@ -139,34 +142,51 @@ class LinearPosterior(Predictions):
         else:
             check_is_fitted(self)
             X, checked = self._check_features(X), False
+        sparse = not isinstance(X, np.ndarray)
+        binary, threshold = self._threshold(X.dtype)
+        if sparse and ((binary and not threshold >= 0) or (X.dtype not in DATA_DTYPES and X.dtype.kind not in "iub")):
+            fall_back(self, method, f"there is no kernel for sparse {X.dtype}, or to binarize it at {threshold}")
+            return None
+        rows, found = X, None
+        if sparse and answer == posterior.LARGEST and (narrow := self._narrow_scores(X)) is not None:
+            found, trouble = largest_sparse(X, *narrow, binary, threshold)
+            if trouble:
+                self._raise_for(trouble, X, checked)
+            doubtful = np.flatnonzero(found < 0)
+            if not len(doubtful):
+                return found
+            rows = X[doubtful]
         scores = self._scores()
         if scores is None:
             fall_back(self, method, "the table of log probabilities is not finite")
             return None
         table, offset = scores
+        self._check_table(table, offset, X)
+        if not sparse:
+            return self._dense(X, table, offset, answer, method)
+        exact, trouble = answer_sparse(rows, table, offset, answer, binary, threshold)
+        if trouble:
+            self._raise_for(trouble, X, checked)
+            if trouble & posterior.UNDEFINED:
+                fall_back(self, method, "a sample has no finite joint log likelihood")
+                return None
+        if found is not None:
+            found[doubtful] = exact
+        return exact if found is None else found
+
+    def _raise_for(self, trouble: int, X: Any, checked: bool) -> None:
+        if trouble & posterior.MALFORMED:
+            raise malformed(X)
+        if trouble & posterior.NONFINITE and checked:
+            self._check_features(X)  # raises, unless scikit-learn is told to assume finite input
+
+    def _check_table(self, table: Array, offset: Array, X: Any) -> None:
         expected = (X.shape[1], len(self.classes_))
         if table.shape != expected or offset.shape != expected[1:]:
             raise ValueError(
                 f"feature_log_prob_ must have shape {expected[::-1]} and class_log_prior_ {expected[1:]}, got "
                 f"{table.shape[::-1]} and {offset.shape}"
             )
-        if isinstance(X, np.ndarray):
-            return self._dense(X, table, offset, answer, method)
-
-        binary, threshold = self._threshold(X.dtype)
-        if (binary and not threshold >= 0) or (X.dtype not in DATA_DTYPES and X.dtype.kind not in "iub"):
-            fall_back(self, method, f"there is no kernel for sparse {X.dtype}, or to binarize it at {threshold}")
-            return None
-        found, trouble = answer_sparse(X, table, offset, answer, binary, threshold)
-        if trouble:
-            if trouble & posterior.MALFORMED:
-                raise malformed(X)
-            if trouble & posterior.NONFINITE and checked:
-                self._check_features(X)  # raises, unless scikit-learn is told to assume finite input
-            if trouble & posterior.UNDEFINED:
-                fall_back(self, method, "a sample has no finite joint log likelihood")
-                return None
-        return found
 
     def _dense(self, X: Array, table: Array, offset: Array, answer: int, method: str) -> Array | None:
         if X.dtype.kind not in "iub" and X.dtype not in (np.float64, np.float32, np.float16):
@@ -193,7 +213,7 @@ class LinearPosterior(Predictions):
             holder = Table(lambda: self.feature_log_prob_)  # type: ignore[attr-defined]
         scores = holder.scores
         if scores is None:
-            log_prob = holder.get()
+            log_prob = holder.made()
             table = self._checked_table(log_prob)
             scores = self._make_scores(table)
             # a copy would not show what is written into the attribute later
@@ -201,6 +221,27 @@ class LinearPosterior(Predictions):
                 holder.scores = scores
         prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
         return self._with_prior(scores, prior)
+
+    def _narrow_scores(self, X: Any) -> tuple[Array, float, Array] | None:
+        """Return the table in single precision, how large it is, and the offset; None if there is none, or no use."""
+        holder = self.__dict__.get("feature_log_prob_")
+        n_cells = X.shape[1] * len(self.classes_)
+        if not isinstance(holder, Table) or holder.seen or n_cells < _LARGE_TABLE:
+            return None
+        if holder.narrow is None:
+            if holder.make_narrow is not None:
+                holder.narrow = holder.make_narrow()
+            elif 4 * X.nnz < n_cells or self._scores() is None:
+                return None  # to be answered with the table in double precision, which is there
+            else:
+                holder.narrow = self._make_narrow(holder.scores)
+        scores, largest_value = holder.narrow
+        prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
+        joined = self._with_prior(scores, prior)
+        if joined is None or not largest_value < _HUGE:
+            return None
+        self._check_table(*joined, X)
+        return joined[0], largest_value, joined[1]
 
     def _checked_table(self, feature_log_prob: Any) -> Array:
         expected = (len(self.classes_), self.n_features_in_)  # type: ignore[attr-defined]
@@ -222,6 +263,9 @@ class LinearPosterior(Predictions):
 
     def _make_scores(self, table: Array) -> Any:
         return table
+
+    def _make_narrow(self, scores: Any) -> tuple[Any, float]:
+        return narrowed(scores)
 
     def _with_prior(self, scores: Any, prior: Array) -> tuple[Array, Array] | None:
         return scores, prior
