@@ -19,6 +19,7 @@ from deciban._arrays import Array
 from deciban._fallback import fall_back, methods
 from deciban._lazy import unchanged_on_error
 from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
+from deciban.linear_model._dual import ascend, suits
 from deciban.linear_model._newton import Problem, minimise
 from deciban.linear_model._predictions import LinearPredictions
 from deciban.linear_model._samples import DenseSamples, SparseSamples
@@ -102,7 +103,7 @@ def _path(
             raise ValueError(f"Initialization coef is of shape {coef.shape}, expected shape {shape[::-1]}")
         table = np.ascontiguousarray(coef.reshape(shape[::-1]).T)
     Cs = np.logspace(-4, 4, Cs) if isinstance(Cs, (int, np.integer)) else np.asarray(Cs)
-    tables = np.empty((len(Cs), *shape), dtype=np.float64 if liblinear else X.dtype)
+    tables, dtype = [], np.dtype(np.float64) if liblinear else X.dtype
     n_iter = np.zeros(len(Cs), dtype=np.int32)
     for i, C in enumerate(Cs):
         if liblinear:
@@ -110,9 +111,9 @@ def _path(
         else:
             intercept_penalty = 0.0
         table, n_iter[i], converged = _solve(samples, codes, weights, table, float(C), intercept_penalty, tol, max_iter)
-        tables[i] = table
+        tables.append(table.astype(dtype, copy=False))
         _warn_unless_converged(converged, solver, n_iter[i], max_iter)
-    coefs = tables.transpose(0, 2, 1)
+    coefs = (tables[0][np.newaxis] if len(tables) == 1 else np.stack(tables)).transpose(0, 2, 1)
     return coefs[:, 0] if n_columns == 1 else coefs, Cs, n_iter
 
 
@@ -140,7 +141,7 @@ def _solve(
         penalty[-1] = intercept_penalty * strength
     n_columns = table.shape[1]
     problem = Problem(samples, codes, weights / (total or 1.0), penalty, n_columns)
-    result = minimise(problem, table, tol, max_iter)
+    result = (ascend if suits(problem) else minimise)(problem, table, tol, max_iter)
     found = result.table
     if n_columns > 1:
         # softmax does not see what all classes share; no share at all is what scikit-learn finds from zero

@@ -87,10 +87,21 @@ class Problem:
         run_blocks(task, len(losses))
         return sum(losses)
 
+    def value(self, table: Array) -> float:
+        """Return f."""
+        loss = self.loss(self.samples.scores(table), _NO_TABLE, 0.0, derivatives=False)
+        return loss + 0.5 * self.inner(table, table)
+
     def gradient(self, table: Array) -> Array:
         """Return the gradient where the derivatives were last made."""
         found = self.samples.transposed(self.residual)
-        found += self.penalty * table
+        strips = cut(len(found), max(1, _CELLS // self.shape[1]))
+
+        def task(block: int, _: int) -> None:
+            rows = slice(*strips[block])
+            found[rows] += self.penalty[rows] * table[rows]
+
+        run_blocks(task, len(strips))
         return found
 
     def curved(self, direction: Array, out: Array) -> None:
@@ -202,32 +213,42 @@ def _solve_inexactly(problem: Problem, gradient: Array, accuracy: float) -> Arra
     return direction if direction.any() else inverse * -gradient
 
 
-def minimise(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
-    """Minimise from ``table`` on.
+def whole(problem: Problem) -> bool:
+    """Return whether the whole Hessian is worth making."""
+    n = problem.shape[0] * problem.shape[1]
+    return n <= _WHOLE and problem.samples.n_rows * float(n) * n / 2 <= _WHOLE_FLOPS
+
+
+def tolerated(tol: float, value: float) -> float:
+    """Return how far above the minimum f may stay: 1e-6 of it at the usual ``tol`` of 1e-4."""
+    return max(0.01 * tol * value, 0.1 * tol * tol)
+
+
+def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: float = -math.inf) -> Result:
+    """Minimise from ``table`` on; f is known to fall nowhere below ``bound``.
 
     Done is when no component of the gradient is above ``tol`` and the last step lowered f by so little (1e-7 of it, at
     the usual tol of 1e-4) that what is left cannot matter, or when rounding hides any further descent.
     """
     samples = problem.samples
-    n = table.size
-    whole = n <= _WHOLE and samples.n_rows * float(n) * n / 2 <= _WHOLE_FLOPS
+    direct = whole(problem)
     scores = samples.scores(table)
     size = problem.inner(table, table)
     value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True) + 0.5 * size
     gradient = problem.gradient(table)
-    first_norm, descent = 0.0, math.inf
+    first_norm, left = 0.0, value - bound
     for n_iter in range(max_iter + 1):
         norm = float(np.abs(gradient).max(initial=0.0))
         first_norm = first_norm or norm
         small = norm <= tol
         if not np.isfinite(norm):
             return Result(table, n_iter, False)
-        if norm == 0 or (small and 0.02 * descent <= max(0.01 * tol * value, 0.1 * tol * tol)):
+        if norm == 0 or (small and left <= tolerated(tol, value)):
             return Result(table, n_iter, True)
         if n_iter == max_iter:
             break
         accuracy = min(0.3, max(0.1, math.sqrt(norm / first_norm)))
-        direction = _solve_whole(problem, gradient) if whole else None
+        direction = _solve_whole(problem, gradient) if direct else None
         if direction is None:
             direction = _solve_inexactly(problem, gradient, accuracy)
         slope = float(np.einsum("fk,fk->", gradient, direction))
@@ -247,6 +268,7 @@ def minimise(problem: Problem, table: Array, tol: float, max_iter: int) -> Resul
             if step < 1e-12:
                 return Result(table, n_iter, small)
         descent = value - lower
+        left = min(0.02 * descent, lower - bound)
         scores += step * moved
         table = table + step * direction
         size = problem.inner(table, table)

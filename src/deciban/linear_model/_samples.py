@@ -7,18 +7,20 @@ is cut by the data alone and every sum has its place, so the results do not depe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from deciban._arrays import INDEX_DTYPES, Array, aligned_empty, csr_parts, malformed, specialise
-from deciban._kernels import logistic, posterior
+from deciban._kernels import dual, logistic, posterior
 from deciban._parallel import cut, run_blocks
 
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 _sparse_rows = specialise(posterior.sparse_rows, _DTYPES, INDEX_DTYPES)
 _sparse_vector = specialise(logistic.sparse_vector, _DTYPES, INDEX_DTYPES)
+_add_rows = specialise(dual.add_rows, _DTYPES, INDEX_DTYPES)
 _BLOCK = 1 << 20  # multiplications a block of a sparse product
 _CELLS = 1 << 17  # samples' numbers a dense block: 1 MB, which stays in L2 from the first product to the second
 _NO_CLASSES = np.empty(0, np.intp)
@@ -84,15 +86,17 @@ class SparseSamples:
     def __init__(self, X: Any, intercept: bool) -> None:
         self.intercept = intercept
         self.n_rows, self.n_features = X.shape
-        self._matrix = X
-        self._parts = csr_parts(X)
+        self.matrix = X
+        self.parts = csr_parts(X)
+
+    @cached_property
+    def _flipped(self) -> tuple[Array, Array, Array]:
         # of the parts that were checked, which X need not share
-        flipped = sp.csc_matrix(self._parts, shape=X.shape[::-1]).tocsr()
-        self._flipped = csr_parts(flipped)
+        return csr_parts(sp.csc_matrix(self.parts, shape=(self.n_features, self.n_rows)).tocsr())
 
     def rows(self) -> Iterator[tuple[int, int, Array]]:
         """Yield blocks of samples, dense and in double precision."""
-        data, indices, indptr = self._parts
+        data, indices, indptr = self.parts
         whole = sp.csr_matrix((data, indices, indptr), shape=(self.n_rows, self.n_features))
         for start, stop in cut(self.n_rows, max(64, _CELLS // max(1, self.n_features))):
             yield start, stop, whole[start:stop].toarray().astype(np.float64, copy=False)
@@ -101,12 +105,30 @@ class SparseSamples:
         """Return X @ table."""
         offset = table[-1] if self.intercept else np.zeros(table.shape[1])
         out = aligned_empty((self.n_rows, table.shape[1]))
-        self._product(self._parts, table[: self.n_features], offset, False, self.n_rows, out)
+        self._product(self.parts, table[: self.n_features], offset, False, self.n_rows, out)
         return out
+
+    def row_squares(self) -> Array:
+        """Return the sum of squares of every row."""
+        out = np.empty((self.n_rows, 1))
+        self._product(self.parts, np.ones((self.n_features, 1)), np.zeros(1), True, self.n_rows, out)
+        return out[:, 0]
+
+    def add_transposed(self, values: Array, out: Array) -> None:
+        """Add X.T @ values to the first columns of ``out``, on one thread."""
+        data, indices, indptr = self.parts
+        if not _add_rows[data.dtype, indices.dtype](data, indices, indptr, values, values.shape[1], out):
+            raise malformed(self.matrix)
 
     def transposed(self, values: Array) -> Array:
         """Return X.T @ values."""
-        return self._gathered(self._flipped, values, squared=False)
+        if "_flipped" in self.__dict__:
+            return self._gathered(self._flipped, values, squared=False)
+        out = np.zeros((self.n_features + self.intercept, values.shape[1]))
+        self.add_transposed(values, out[: self.n_features])
+        if self.intercept:
+            out[-1] = values.sum(axis=0)
+        return out
 
     def squares(self, values: Array) -> Array:
         """Return (X * X).T @ values."""
@@ -169,4 +191,4 @@ class SparseSamples:
 
         run_blocks(task, len(good))
         if not all(good):
-            raise malformed(self._matrix)
+            raise malformed(self.matrix)
