@@ -1,4 +1,4 @@
-"""The tables behind naive Bayes: counts of 16 bits while they are enough, scores of single precision while they decide."""
+"""The tables behind naive Bayes: counts of 16 bits while they do, scores in single precision while they decide."""
 
 import copy
 import pickle
@@ -80,8 +80,8 @@ def test_sums_of_rows(binary, X, data):
         assert (table.dtype == np.uint16) == (fits and expected.max(initial=0) <= LARGEST_CELL)
 
 
-@given(past=matrices(), batch=matrices(largest_values=st.integers(0, LARGEST_CELL)), data=st.data())
-def test_a_batch_that_does_not_fit_changes_nothing(past, batch, data):
+@given(batch=matrices(largest_values=st.integers(0, LARGEST_CELL)), data=st.data())
+def test_a_batch_that_does_not_fit_changes_nothing(batch, data):
     codes = np.array(
         data.draw(st.lists(st.integers(-1, 2), min_size=batch.shape[0], max_size=batch.shape[0])), np.int32
     )

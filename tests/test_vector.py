@@ -79,7 +79,8 @@ found = {}
 def keep(name, a): found[name] = hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()
 none = np.empty(0, np.intp)
 for index in (np.int32, np.int64):
-    X = sp.random(200, 900, 0.2, format="csr", random_state=1); parts = X.data, X.indices.astype(index), X.indptr.astype(index)
+    X = sp.random(200, 900, 0.2, format="csr", random_state=1)
+    parts = X.data, X.indices.astype(index), X.indptr.astype(index)
     for K in (1, 3, 4, 8, 13, 20, 33, 70):
         table, largest = rng.normal(size=(900, K)).astype(np.float32), np.empty(200, np.intp)
         posterior.largest_rows(*parts, table, 9.0, np.zeros(K), False, 0.0, 0, 200, np.empty((1, K)), largest)

@@ -328,7 +328,8 @@ cdef unsigned int _grow_rows(
 
 
 def add(const cell_t[:, ::1] increments, cell_t[:, ::1] table, unsigned char[::1] done):
-    """Do `table += increments`, whose cells are known to fit, and set `done[0]` with no chance for an interrupt in between."""
+    """Do `table += increments`, sums that are known to fit, and set `done[0]` with no chance for an interrupt in between.
+    """
     cdef Py_ssize_t i, k
     if increments.shape[0] != table.shape[0] or increments.shape[1] != table.shape[1]:
         raise ValueError("increments and table do not agree in shape")

@@ -257,7 +257,8 @@ class TableAttribute(LazyAttribute):
 # --- tables, strip by strip -------------------------------------------------------------------------------------------
 #
 # A strip is a range of features whose cells fit in cache. Strips are where numpy.sum cuts a long axis in two, and in
-# two again, so that the sums of strips add up to its bits (N. J. Higham, The accuracy of floating point summation, 1993).
+# two again, so that the sums of strips add up to its bits (N. J. Higham, The accuracy of floating point summation,
+# 1993).
 
 
 def _strip_size(n_classes: int) -> int:
@@ -441,4 +442,5 @@ def narrowed(table: Array) -> tuple[Array, float]:
         out[start:stop] = table[start:stop]
         return float(np.abs(out[start:stop]).max())
 
-    return out, max(each_strip(*table.shape, write))
+    n_features, n_classes = table.shape
+    return out, max(each_strip(n_features, n_classes, write))

@@ -523,7 +523,7 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     def _make_scores(self, table: Array) -> Any:
         return counting.bernoulli_scores(table)
 
-    def _make_narrow(self, scores: tuple[Array, Array]) -> tuple[Any, float]:
+    def _make_narrow(self, scores: tuple[Array | None, Array]) -> tuple[Any, float]:
         table, absent = scores
         if table is None:
             return scores, np.inf
