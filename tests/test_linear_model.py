@@ -285,17 +285,15 @@ class TestFit:
         with pytest.raises(ValueError, match="out of range"):
             model.predict(S)
 
-    @pytest.mark.parametrize(
-        "options", [{"l1_ratio": 0.5, "solver": "saga"}, {"solver": "liblinear", "dual": True}], ids=str
-    )
-    @pytest.mark.filterwarnings("ignore")
-    def test_falls_back_and_says_so(self, options, caplog):
+    @pytest.mark.parametrize("reason", ["dual", "negative weights"])
+    def test_falls_back_and_says_so(self, reason, caplog):
         X, y = make(0, 50, 4, 2)
-        with caplog.at_level(logging.INFO, "deciban"):
-            try:
-                LogisticRegression(penalty="elasticnet" if "l1_ratio" in options else "l2", **options).fit(X, y)
-            finally:
-                assert "runs scikit-learn's code" in caplog.text
+        weights = -np.ones(50) if reason == "negative weights" else None
+        options = {"solver": "liblinear", "dual": True} if reason == "dual" else {}
+        with caplog.at_level(logging.INFO, "deciban"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            LogisticRegression(**options).fit(X, y, weights)
+        assert "runs scikit-learn's code" in caplog.text
         caplog.clear()
         with caplog.at_level(logging.INFO, "deciban"):
             LogisticRegression().fit(X, y).predict_proba(X)

@@ -22,6 +22,7 @@ from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
 from deciban.linear_model._dual import ascend, suits
 from deciban.linear_model._newton import Problem, minimise
 from deciban.linear_model._predictions import LinearPredictions
+from deciban.linear_model._proximal import minimise_sparse
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
 # What scikit-learn says where its solvers stop early, solver by solver.
@@ -64,7 +65,9 @@ def _path(
     check_input: bool = True,
     sample_weight: Any = None,
     intercept_scaling: float = 1.0,
-    **_ignored: Any,  # of other solvers and penalties, and how much to print
+    penalty: str | None = "l2",
+    l1_ratio: float | None = None,
+    **_ignored: Any,  # of other solvers, and how much to print
 ) -> tuple[Array, Array, Array]:
     """Return coefficients, Cs and iterations for a list of C, as scikit-learn's function of the (nearly) same name.
 
@@ -94,6 +97,7 @@ def _path(
             "solver or wrap the estimator in a OneVsRestClassifier to keep applying a one-versus-rest scheme."
         )
 
+    share = {"l1": 1.0, "elasticnet": float(l1_ratio or 0.0)}.get(penalty or "l2", 0.0)
     samples = _samples(X, fit_intercept)
     shape = samples.n_features + fit_intercept, n_columns
     table = np.zeros(shape)
@@ -106,11 +110,10 @@ def _path(
     tables, dtype = [], np.dtype(np.float64) if liblinear else X.dtype
     n_iter = np.zeros(len(Cs), dtype=np.int32)
     for i, C in enumerate(Cs):
-        if liblinear:
-            table, intercept_penalty = np.zeros(shape), 1.0 / float(intercept_scaling) ** 2
-        else:
-            intercept_penalty = 0.0
-        table, n_iter[i], converged = _solve(samples, codes, weights, table, float(C), intercept_penalty, tol, max_iter)
+        if liblinear and share == 0:
+            table = np.zeros(shape)
+        scaling = float(intercept_scaling) if liblinear else math.inf
+        table, n_iter[i], converged = _solve(samples, codes, weights, table, float(C), share, scaling, tol, max_iter)
         tables.append(table.astype(dtype, copy=False))
         _warn_unless_converged(converged, solver, n_iter[i], max_iter)
     coefs = (tables[0][np.newaxis] if len(tables) == 1 else np.stack(tables)).transpose(0, 2, 1)
@@ -129,23 +132,31 @@ def _solve(
     weights: Array,
     table: Array,
     C: float,
-    intercept_penalty: float,
+    share: float,
+    intercept_scaling: float,
     tol: float,
     max_iter: int,
 ) -> tuple[Array, int, bool]:
-    """Minimise the mean loss plus |coef|^2 / (2 C total weight); return the coefficients, iterations and success."""
+    """Minimise the mean loss plus the penalty over C and the total weight; return coefficients, iterations and success.
+
+    The penalty is ``share * |coef|_1 + (1 - share) * |coef|^2 / 2``, and that of the intercept over its scaling.
+    """
     total = float(weights.sum())
     strength = 1.0 / (C * total) if not math.isinf(C) and total > 0 else 0.0
-    penalty = np.full((len(table), 1), strength)
+    scale = np.ones(len(table))
     if samples.intercept:
-        penalty[-1] = intercept_penalty * strength
+        scale[-1] = 1.0 / intercept_scaling
+    l1, l2 = share * strength * scale, (1.0 - share) * strength * scale**2
     n_columns = table.shape[1]
-    problem = Problem(samples, codes, weights / (total or 1.0), penalty, n_columns)
-    result = (ascend if suits(problem) else minimise)(problem, table, tol, max_iter)
+    problem = Problem(samples, codes, weights / (total or 1.0), l2[:, np.newaxis], n_columns)
+    if l1.any():
+        result = minimise_sparse(problem, table, l1, tol, max_iter)
+    else:
+        result = (ascend if suits(problem) else minimise)(problem, table, tol, max_iter)
     found = result.table
     if n_columns > 1:
         # softmax does not see what all classes share; no share at all is what scikit-learn finds from zero
-        free = penalty[:, 0] == 0
+        free = (l1 == 0) & (l2 == 0)
         found[free] -= found[free].mean(axis=1, keepdims=True)
     return found, result.n_iter, result.converged
 
@@ -175,6 +186,7 @@ def _liblinear(
     coefs, _, n_iter = _path(
         X, y, classes=classes, Cs=[C], fit_intercept=fit_intercept, max_iter=max_iter, tol=tol, solver="liblinear",
         class_weight=class_weight, check_input=False, sample_weight=sample_weight, intercept_scaling=intercept_scaling,
+        penalty=penalty,
     )  # fmt: skip
     n_features = X.shape[1]
     return coefs[:, :n_features], coefs[0, n_features:] if fit_intercept else 0.0, n_iter
@@ -185,19 +197,12 @@ def _threads(**options: Any) -> Any:
     return theirs.Parallel(**{**options, "prefer": "threads"})
 
 
-def _no_kernel(estimator: Any, ratio: str, sample_weight: Any) -> str | None:
-    """Return why scikit-learn has to fit, if it has; ``ratio`` names the parameter of the share of the l1 penalty."""
+def _no_kernel(estimator: Any, sample_weight: Any) -> str | None:
+    """Return why scikit-learn has to fit, if it has."""
     if sklearn.get_config()["array_api_dispatch"]:
         return "array-API dispatch is on"
     if getattr(estimator, "multi_class", "auto") not in ("auto", "deprecated"):
         return f"multi_class={estimator.multi_class!r}"
-    penalty = estimator.penalty
-    share = getattr(estimator, ratio)
-    if penalty not in ("deprecated", "l2", "elasticnet", None):
-        return f"there is no kernel for penalty={penalty!r}"
-    mixes = penalty in ("deprecated", "elasticnet") and share is not None and not isinstance(share, str)
-    if mixes and np.any(np.asarray(share) != 0):
-        return f"there is no kernel for {ratio}={share!r}"
     if estimator.dual:
         return "dual=True"
     if getattr(estimator, "_skl_callbacks", None):
@@ -265,7 +270,7 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            reason = _no_kernel(self, "l1_ratio", sample_weight)
+            reason = _no_kernel(self, sample_weight)
             if reason is not None:
                 fall_back(self, "fit", reason)
                 return super().fit(X, y, sample_weight=sample_weight)
@@ -334,7 +339,7 @@ class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):
             The fitted classifier.
         """
         with unchanged_on_error(self):
-            reason = _no_kernel(self, "l1_ratios", sample_weight)
+            reason = _no_kernel(self, sample_weight)
             if reason is not None:
                 fall_back(self, "fit", reason)
                 # past LogisticRegression.fit, which is no part of scikit-learn's fit of this class

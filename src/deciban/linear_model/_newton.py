@@ -25,7 +25,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from deciban._kernels import logistic
 from deciban._parallel import cut, run_blocks
-from deciban.linear_model._samples import DenseSamples, SparseSamples
+from deciban.linear_model._samples import DenseSamples, SparseColumns, SparseSamples
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +64,9 @@ class Problem:
         self, samples: DenseSamples | SparseSamples, codes: Array, weights: Array, penalty: Array, n_columns: int
     ) -> None:
         self.samples, self.codes, self.weights, self.penalty = samples, codes, weights, penalty
+        self.columns: DenseSamples | SparseColumns = samples  # of which gradients are made
         self.shape = len(penalty), n_columns
+        self._has_penalty = bool(penalty.any())
         self.curvature, self.residual = np.empty((2, len(codes), n_columns))
         self._blocks = cut(len(codes), max(1, _ROWS // n_columns))
 
@@ -94,7 +96,9 @@ class Problem:
 
     def gradient(self, table: Array) -> Array:
         """Return the gradient where the derivatives were last made."""
-        found = self.samples.transposed(self.residual)
+        found = self.columns.transposed(self.residual)
+        if not self._has_penalty:
+            return found
         strips = cut(len(found), max(1, _CELLS // self.shape[1]))
 
         def task(block: int, _: int) -> None:

@@ -14,11 +14,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from deciban._arrays import INDEX_DTYPES, Array, aligned_empty, csr_parts, malformed, specialise
-from deciban._kernels import dual, logistic, posterior
+from deciban._kernels import coordinate, dual, logistic, posterior
 from deciban._parallel import cut, run_blocks
 
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 _sparse_rows = specialise(posterior.sparse_rows, _DTYPES, INDEX_DTYPES)
+_take = specialise(coordinate.take, _DTYPES, INDEX_DTYPES)
 _sparse_vector = specialise(logistic.sparse_vector, _DTYPES, INDEX_DTYPES)
 _add_rows = specialise(dual.add_rows, _DTYPES, INDEX_DTYPES)
 _BLOCK = 1 << 20  # multiplications a block of a sparse product
@@ -58,6 +59,24 @@ class DenseSamples:
         """Return (X * X).T @ values."""
         return self._gathered(values, squared=True)
 
+    def reach(self, weights: Array) -> Array:
+        """Return the most that each feature's gradient can be where a residual is at most its row's weight."""
+        out = np.zeros(self.n_features + self.intercept)
+        for start, stop, X in self.rows():
+            out[: self.n_features] += weights[start:stop] @ np.abs(X)
+        if self.intercept:
+            out[-1] = weights.sum()
+        return out
+
+    def columns(self, features: Array) -> tuple[Array, Array, Array]:
+        """Return the columns of some features one after the other, no rows (they are dense), and where each begins."""
+        out = np.empty((len(features), self.n_rows))
+        own = features < self.n_features
+        for row in np.flatnonzero(own):
+            out[row] = self.X[:, features[row]]
+        out[~own] = 1.0
+        return out.reshape(-1), np.empty(0, np.int32), np.arange(len(features) + 1, dtype=np.int64) * self.n_rows
+
     def _gathered(self, values: Array, squared: bool) -> Array:
         out = np.zeros((self.n_features + self.intercept, values.shape[1]))
         for start, stop, X in self.rows():
@@ -80,59 +99,69 @@ class DenseSamples:
             out[-1] = values.sum(axis=0)
 
 
-class SparseSamples:
-    """A CSR matrix, float64 or float32, and its transpose: products gather, so no two threads write to one cell."""
+class SparseColumns:
+    """The columns of a sparse X, float64 or float32, as rows of its transpose: products gather.
 
-    def __init__(self, X: Any, intercept: bool) -> None:
-        self.intercept = intercept
-        self.n_rows, self.n_features = X.shape
-        self.matrix = X
-        self.parts = csr_parts(X)
+    Parameters
+    ----------
+    matrix : object
+        What an error is said of.
+    shape : (int, int)
+        Of X.
+    intercept : bool
+    flip : callable
+        Makes the checked parts of the CSR matrix that X's transpose is.
+    """
+
+    def __init__(
+        self,
+        matrix: Any,
+        shape: tuple[int, int],
+        intercept: bool,
+        flip: Callable[[], tuple[Array, Array, Array]],
+    ) -> None:
+        self.matrix, self.intercept, self._flip = matrix, intercept, flip
+        self.n_rows, self.n_features = shape
 
     @cached_property
     def _flipped(self) -> tuple[Array, Array, Array]:
-        # of the parts that were checked, which X need not share
-        return csr_parts(sp.csc_matrix(self.parts, shape=(self.n_features, self.n_rows)).tocsr())
-
-    def rows(self) -> Iterator[tuple[int, int, Array]]:
-        """Yield blocks of samples, dense and in double precision."""
-        data, indices, indptr = self.parts
-        whole = sp.csr_matrix((data, indices, indptr), shape=(self.n_rows, self.n_features))
-        for start, stop in cut(self.n_rows, max(64, _CELLS // max(1, self.n_features))):
-            yield start, stop, whole[start:stop].toarray().astype(np.float64, copy=False)
-
-    def scores(self, table: Array) -> Array:
-        """Return X @ table."""
-        offset = table[-1] if self.intercept else np.zeros(table.shape[1])
-        out = aligned_empty((self.n_rows, table.shape[1]))
-        self._product(self.parts, table[: self.n_features], offset, False, self.n_rows, out)
-        return out
-
-    def row_squares(self) -> Array:
-        """Return the sum of squares of every row."""
-        out = np.empty((self.n_rows, 1))
-        self._product(self.parts, np.ones((self.n_features, 1)), np.zeros(1), True, self.n_rows, out)
-        return out[:, 0]
-
-    def add_transposed(self, values: Array, out: Array) -> None:
-        """Add X.T @ values to the first columns of ``out``, on one thread."""
-        data, indices, indptr = self.parts
-        if not _add_rows[data.dtype, indices.dtype](data, indices, indptr, values, values.shape[1], out):
-            raise malformed(self.matrix)
+        return self._flip()
 
     def transposed(self, values: Array) -> Array:
         """Return X.T @ values."""
-        if "_flipped" in self.__dict__:
-            return self._gathered(self._flipped, values, squared=False)
-        out = np.zeros((self.n_features + self.intercept, values.shape[1]))
-        self.add_transposed(values, out[: self.n_features])
-        if self.intercept:
-            out[-1] = values.sum(axis=0)
-        return out
+        return self._gathered(self._flipped, values, squared=False)
 
     def squares(self, values: Array) -> Array:
         """Return (X * X).T @ values."""
         return self._gathered(self._flipped, values, squared=True)
+
+    def columns(self, features: Array) -> tuple[Array, Array, Array]:
+        """Return the columns of some features in double precision: entries, their rows, and where a column begins."""
+        data, rows, indptr = self._flipped
+        lengths = np.full(len(features), self.n_rows)
+        own = features[features < self.n_features]
+        lengths[: len(own)] = indptr[own + 1] - indptr[own]
+        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        data_out, rows_out = np.empty(bounds[-1]), np.empty(bounds[-1], np.int32)
+        if not _take[data.dtype, rows.dtype](
+            data, rows, indptr, own, self.n_rows, bounds[: len(own) + 1], data_out, rows_out
+        ):
+            raise malformed(self.matrix)
+        if len(own) < len(features):  # the intercept comes last
+            data_out[bounds[-2] :] = 1.0
+            rows_out[bounds[-2] :] = np.arange(self.n_rows)
+        return data_out, rows_out, bounds
+
+    def reach(self, weights: Array) -> Array:
+        """Return the most that each feature's gradient can be where a residual is at most its row's weight."""
+        data, rows, indptr = self._flipped
+        return self._gathered((np.abs(data), rows, indptr), weights[:, np.newaxis], squared=False)[:, 0]
+
+    def subset(self, features: Array) -> SparseColumns:
+        """Return the columns of some features, and the intercept if there is one, which has to be among them."""
+        data, rows, indptr = self.columns(features[: len(features) - self.intercept])
+        flipped = data, rows, indptr.astype(rows.dtype)
+        return SparseColumns(self.matrix, (self.n_rows, len(indptr) - 1), self.intercept, lambda: flipped)
 
     def _gathered(
         self, parts: tuple[Array, Array, Array], values: Array, squared: bool, out: Array | None = None
@@ -144,13 +173,6 @@ class SparseSamples:
         if self.intercept:
             out[-1] = values.sum(axis=0)
         return out
-
-    def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
-        """Fill ``out`` with X.T @ change(X @ table); ``change(start, stop, values)`` works on rows in place."""
-        values = self.scores(table)
-        blocks = cut(self.n_rows, max(1, _SMALL // table.shape[1]))
-        run_blocks(lambda block, _: change(*blocks[block], values), len(blocks))
-        self._gathered(self._flipped, values, squared=False, out=out)
 
     def _product(
         self,
@@ -192,3 +214,55 @@ class SparseSamples:
         run_blocks(task, len(good))
         if not all(good):
             raise malformed(self.matrix)
+
+
+class SparseSamples(SparseColumns):
+    """A CSR matrix, float64 or float32, and its transpose: products gather, so no two threads write to one cell."""
+
+    def __init__(self, X: Any, intercept: bool) -> None:
+        parts = self.parts = csr_parts(X)
+        # of the parts that were checked, which X need not share
+        super().__init__(X, X.shape, intercept, lambda: csr_parts(sp.csc_matrix(parts, shape=X.shape[::-1]).tocsr()))
+
+    def rows(self) -> Iterator[tuple[int, int, Array]]:
+        """Yield blocks of samples, dense and in double precision."""
+        data, indices, indptr = self.parts
+        whole = sp.csr_matrix((data, indices, indptr), shape=(self.n_rows, self.n_features))
+        for start, stop in cut(self.n_rows, max(64, _CELLS // max(1, self.n_features))):
+            yield start, stop, whole[start:stop].toarray().astype(np.float64, copy=False)
+
+    def scores(self, table: Array) -> Array:
+        """Return X @ table."""
+        offset = table[-1] if self.intercept else np.zeros(table.shape[1])
+        out = aligned_empty((self.n_rows, table.shape[1]))
+        self._product(self.parts, table[: self.n_features], offset, False, self.n_rows, out)
+        return out
+
+    def row_squares(self) -> Array:
+        """Return the sum of squares of every row."""
+        out = np.empty((self.n_rows, 1))
+        self._product(self.parts, np.ones((self.n_features, 1)), np.zeros(1), True, self.n_rows, out)
+        return out[:, 0]
+
+    def add_transposed(self, values: Array, out: Array) -> None:
+        """Add X.T @ values to the first columns of ``out``, on one thread."""
+        data, indices, indptr = self.parts
+        if not _add_rows[data.dtype, indices.dtype](data, indices, indptr, values, values.shape[1], out):
+            raise malformed(self.matrix)
+
+    def transposed(self, values: Array) -> Array:
+        """Return X.T @ values."""
+        if "_flipped" in self.__dict__:
+            return super().transposed(values)
+        out = np.zeros((self.n_features + self.intercept, values.shape[1]))
+        self.add_transposed(values, out[: self.n_features])
+        if self.intercept:
+            out[-1] = values.sum(axis=0)
+        return out
+
+    def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
+        """Fill ``out`` with X.T @ change(X @ table); ``change(start, stop, values)`` works on rows in place."""
+        values = self.scores(table)
+        blocks = cut(self.n_rows, max(1, _SMALL // table.shape[1]))
+        run_blocks(lambda block, _: change(*blocks[block], values), len(blocks))
+        self._gathered(self._flipped, values, squared=False, out=out)
