@@ -47,7 +47,7 @@ cdef double _measure(int measure, const real_t* p, const real_t* q, Py_ssize_t n
         if measure == _ENTROPY:
             return double_ops.sum_entr(p, n, a)
         if measure == _CROSS:
-            return -double_ops.sum_cross(p, q, n, a, b)
+            return double_ops.sum_cross(p, q, n, a, b)
         if measure == _KL:
             # of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel
             return (double_ops.sum_kl_div if normalize else double_ops.sum_rel_entr)(p, q, n, a, b)
@@ -59,7 +59,7 @@ cdef double _measure(int measure, const real_t* p, const real_t* q, Py_ssize_t n
         if measure == _ENTROPY:
             return float_ops.sum_entr(p, n, a)
         if measure == _CROSS:
-            return -float_ops.sum_cross(p, q, n, a, b)
+            return float_ops.sum_cross(p, q, n, a, b)
         if measure == _KL:
             # of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel
             return (float_ops.sum_kl_div if normalize else float_ops.sum_rel_entr)(p, q, n, a, b)

@@ -188,13 +188,13 @@ static inline real remainder_of(real a, real b, real c) {
 #endif
 }
 
-/* A positive finite number as 2^exponent times the fraction, which lies in [1/sqrt(2), sqrt(2)). */
+/* A positive finite number as 2^exponent times the fraction, which lies in [1/sqrt(2), sqrt(2)); of 0 something finite. */
 static inline real fraction(real x, real *exponent) {
     int small = x < SMALLEST_NORMAL;
-    bits b = to_bits(small ? x * SCALE_UP : x) + (((bits)BIAS << MANTISSA) - to_bits(ROOT_HALF));
+    bits b = to_bits(x * (small ? SCALE_UP : 1)) + (((bits)BIAS << MANTISSA) - to_bits(ROOT_HALF));
     /* an integer below 2^MANTISSA becomes a real number by way of the low bits of 2^MANTISSA */
-    real k = from_bits((b >> MANTISSA) | to_bits(TWO_TO_MANTISSA)) - (TWO_TO_MANTISSA + BIAS);
-    *exponent = small ? k - SCALE_UP_EXPONENT : k;
+    *exponent = from_bits((b >> MANTISSA) | to_bits(TWO_TO_MANTISSA)) -
+                (small ? TWO_TO_MANTISSA + BIAS + SCALE_UP_EXPONENT : TWO_TO_MANTISSA + BIAS);
     return from_bits((b & (((bits)1 << MANTISSA) - 1)) + to_bits(ROOT_HALF));
 }
 

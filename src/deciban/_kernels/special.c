@@ -330,26 +330,46 @@ static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
 
 /* --- sums over distributions: in pieces, so that a long row loses nothing to a single running sum ---------------------- */
 
-#define SUM_OF(term)                                                              \
+/* Sum `usual`, which holds for numbers that are not negative; and `exact` where a sign bit is set in `signs`, or infinity or
+ * NaN came out. */
+#define SUM_OF(signs, usual, exact)                                               \
     double total = 0.0;                                                           \
     for (ptrdiff_t start = 0; start < n; start += RUN) {                          \
         ptrdiff_t stop = n - start < RUN ? n : start + RUN;                       \
         real part = 0;                                                            \
-        _Pragma("omp simd reduction(+ : part)")                                   \
+        bits some = 0;                                                            \
+        _Pragma("omp simd reduction(+ : part) reduction(| : some)")               \
         for (ptrdiff_t i = start; i < stop; i++) {                                \
-            part += term;                                                         \
+            some |= signs;                                                        \
+            part += usual;                                                        \
+        }                                                                         \
+        if (some >> (sizeof(bits) * 8 - 1) || !is_finite(part)) {                 \
+            part = 0;                                                             \
+            _Pragma("omp simd reduction(+ : part)")                               \
+            for (ptrdiff_t i = start; i < stop; i++) {                            \
+                part += exact;                                                    \
+            }                                                                     \
         }                                                                         \
         total += part;                                                            \
     }                                                                             \
     return total;
 
 static double sum(const real *p, ptrdiff_t n) {
-    SUM_OF(p[i])
+    SUM_OF(0, p[i], p[i])
+}
+
+/* k ln(2) + 2 atanh(s), rounded a few times: of a sum, no term's last place is seen. */
+static inline real log_brief(real s, real k) { return k * (LN2_HIGH + LN2_LOW) + s * (2 + atanh_rest(s)); }
+
+/* -x log(x); for 0 it is 0 times something finite. */
+static inline real entr_usual(real x) {
+    real k, m = fraction(x, &k);
+    return -x * log_brief((m - 1) / (m + 1), k);
 }
 
 static double sum_entr(const real *p, ptrdiff_t n, double p_scale) {
     real a = (real)p_scale;
-    SUM_OF(entr_point(a * p[i]))
+    SUM_OF(to_bits(p[i]), entr_usual(a * p[i]), entr_point(a * p[i]))
 }
 
 /* x log(x / y) with zeros and negative numbers chosen without a branch; infinities are not distributions. */
@@ -360,14 +380,31 @@ static inline real rel_entr_point(real x, real y) {
     return x == x && y == y && x <= LARGEST && y <= LARGEST ? found : NAN;
 }
 
+/* The terms of numbers that are not negative, of which y may be 0 or infinite. */
+static inline real without_y(real x, real y, real found) {
+    found = x > 0 && y == 0 ? INFINITY : found;
+    return y <= LARGEST ? found : NAN;
+}
+
+static inline real rel_entr_brief(real x, real y) {
+    real k, rounded, s = log_parts(x, y, &k, &rounded);
+    return x * log_brief(s, k);
+}
+
 static double sum_rel_entr(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {
     real a = (real)p_scale, b = (real)q_scale;
-    SUM_OF(rel_entr_point(a * p[i], b * q[i]))
+    SUM_OF(to_bits(p[i]) | to_bits(q[i]), without_y(a * p[i], b * q[i], rel_entr_brief(a * p[i], b * q[i])),
+           rel_entr_point(a * p[i], b * q[i]))
+}
+
+static inline real cross_brief(real x, real y) {
+    real k, m = fraction(y, &k);
+    return without_y(x, y, -x * log_brief((m - 1) / (m + 1), k));
 }
 
 static double sum_cross(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {
     real a = (real)p_scale, b = (real)q_scale;
-    SUM_OF(xlogy_point(a * p[i], b * q[i]))
+    SUM_OF(to_bits(p[i]) | to_bits(q[i]), cross_brief(a * p[i], b * q[i]), -xlogy_point(a * p[i], b * q[i]))
 }
 
 /* The same terms less x, plus y: none is negative. */
@@ -380,10 +417,19 @@ static inline real kl_div_point(real x, real y) {
 
 static double sum_kl_div(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {
     real a = (real)p_scale, b = (real)q_scale;
-    SUM_OF(kl_div_point(a * p[i], b * q[i]))
+    SUM_OF(to_bits(p[i]) | to_bits(q[i]), without_y(a * p[i], b * q[i], kl_div_usual(a * p[i], b * q[i])),
+           kl_div_point(a * p[i], b * q[i]))
 }
 
-/* What is added to both divergences cancels, exactly. */
+/* kl_div(x, m) + kl_div(y, m), m = (x + y) / 2: what is added cancels, exactly. The ratio of the larger one to m is at most
+ * 2, so that its logarithm needs no power of 2. */
+static inline real js_usual(real x, real y) {
+    real middle = (real)0.5 * (x + y), larger = x > y ? x : y, smaller = x > y ? y : x;
+    real above = (real)0.5 * (larger - smaller), s = above / (larger + middle);
+    s = middle > 0 ? s : 0;
+    return above * (s + (real)0.5 * atanh_rest_wide(s) * (1 + s)) + kl_div_usual(smaller, middle);
+}
+
 static inline real js_point(real x, real y) {
     real middle = (real)0.5 * (x + y);
     return kl_div_point(x, middle) + kl_div_point(y, middle);
@@ -391,7 +437,7 @@ static inline real js_point(real x, real y) {
 
 static double sum_js(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {
     real a = (real)p_scale, b = (real)q_scale;
-    SUM_OF(js_point(a * p[i], b * q[i]))
+    SUM_OF(to_bits(p[i]) | to_bits(q[i]), js_usual(a * p[i], b * q[i]), js_point(a * p[i], b * q[i]))
 }
 
 #ifdef REAL_IS_FLOAT

@@ -35,7 +35,7 @@ typedef struct {
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride);                                                                 \
-        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), p log q, and   \
+        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), -p log q, and   \
          * kl_div(p, m) + kl_div(q, m), m = (p + q) / 2. */                                                            \
         double (*sum)(const real *p, ptrdiff_t n);                                                                     \
         double (*sum_entr)(const real *p, ptrdiff_t n, double p_scale);                                                \
