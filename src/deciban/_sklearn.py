@@ -15,6 +15,7 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.base import _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils.metaestimators import available_if as _available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import validate_data
@@ -23,6 +24,7 @@ from deciban._lazy import plain_state
 
 __all__ = [
     "Twin",
+    "available_if",
     "check_partial_fit_first_call",
     "check_sample_weight",
     "csr_container",
@@ -35,6 +37,7 @@ __all__ = [
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
+available_if: Callable[..., Callable[[_Method], _Method]] = _available_if
 fit_context: Callable[..., Callable[[_Method], _Method]] = _fit_context
 
 

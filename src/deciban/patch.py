@@ -34,7 +34,7 @@ from typing import Any
 # sklearn.<module> -> the classes that deciban.<module> replaces
 _CLASSES = {
     "feature_extraction.text": ("CountVectorizer", "HashingVectorizer", "TfidfTransformer", "TfidfVectorizer"),
-    "linear_model": ("LogisticRegression", "LogisticRegressionCV"),
+    "linear_model": ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier"),
     "naive_bayes": ("BernoulliNB", "CategoricalNB", "ComplementNB", "GaussianNB", "MultinomialNB"),
 }
 

@@ -104,20 +104,11 @@ class LinearPredictions:
         if sklearn.get_config()["array_api_dispatch"]:
             fall_back(self, method, "array-API dispatch is on")
             return None
-        state = self.__dict__
-        checked = not (
-            type(X) in CSR_TYPES
-            and X.dtype in DATA_DTYPES
-            and X.ndim == 2
-            and state.get("n_features_in_") == X.shape[1]
-            and X.shape[0] > 0
-            and "feature_names_in_" not in state
-            and "coef_" in state
-        )
+        checked = not self._is_plain(X)
         if checked:
             check_is_fitted(self)
             X = validate_data(self, X, accept_sparse="csr", reset=False)
-        coef, intercept = state["coef_"], np.asarray(state["intercept_"])
+        coef, intercept = self._coefficients(), np.asarray(self.__dict__["intercept_"])
         n_classes, n_features = len(self.classes_), X.shape[1]
         if sp.issparse(coef):
             fall_back(self, method, "coef_ is sparse")
@@ -138,7 +129,8 @@ class LinearPredictions:
         if not (plain and coef.dtype.kind == "f" and coef.dtype.itemsize <= 8 and intercept.dtype.kind in "fiu"):
             fall_back(self, method, f"there is no kernel for {X.dtype} samples and {coef.dtype} coefficients")
             return None
-        dtype = coef.dtype if X.dtype == np.float32 and coef.dtype == np.float32 else np.dtype(np.float64)
+        narrow = X.dtype == coef.dtype == np.float32 and (intercept.dtype == np.float32 or intercept.ndim == 0)
+        dtype = np.dtype(np.float32 if narrow else np.float64)
         table = np.ascontiguousarray(coef.T, dtype=np.float64)
         offset = np.empty(n_columns)
         offset[:] = intercept
@@ -162,6 +154,22 @@ class LinearPredictions:
         if n_columns == 1 and answer != posterior.JOINT:
             found = sigmoids(found[:, 0], answer == posterior.LOG_POSTERIOR)
         return found if answer == posterior.LARGEST else found.astype(dtype, copy=False)
+
+    def _is_plain(self, X: Any) -> bool:
+        """Return whether X is a CSR matrix of which nothing but the numbers in it has to be checked."""
+        state = self.__dict__
+        return (
+            type(X) in CSR_TYPES
+            and X.dtype in DATA_DTYPES
+            and X.ndim == 2
+            and state.get("n_features_in_") == X.shape[1]
+            and X.shape[0] > 0
+            and "feature_names_in_" not in state
+            and "coef_" in state
+        )
+
+    def _coefficients(self) -> Any:
+        return self.__dict__["coef_"]
 
     def _other_probabilities(self, n_classes: int) -> str | None:  # noqa: ARG002
         """Return why the model's probabilities are others than softmax or one sigmoid, if they are."""
