@@ -10,11 +10,12 @@ import pytest
 import sklearn
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from deciban import linear_model, naive_bayes
+from deciban import linear_model, naive_bayes, neural_network
 from deciban.feature_extraction import text
 
 NAIVE_BAYES = [getattr(naive_bayes, name) for name in naive_bayes.__all__]
 LINEAR = [getattr(linear_model, name) for name in linear_model.__all__]
+NETWORKS = [getattr(neural_network, name) for name in neural_network.__all__]
 TRANSFORMERS = [text.TfidfTransformer, text.CountVectorizer, text.HashingVectorizer, text.TfidfVectorizer]
 # Tests executed and estimator checks made on scikit-learn 1.9; a later one has no fewer. Tests that pytest skips do not
 # count.
@@ -23,6 +24,7 @@ EXECUTED = {
     "sklearn.linear_model.tests.test_sgd": 267,  # of which some are of SGDRegressor and SGDOneClassSVM
     "sklearn.tests.test_naive_bayes": 86,
     "sklearn.feature_extraction.tests.test_text": 131,
+    "sklearn.neural_network.tests.test_mlp": 59,
 }
 # Tests that hold the iterations of one of scikit-learn's solvers against another run of it, ours in one place of two.
 OF_ITS_SOLVERS = {
@@ -68,7 +70,11 @@ def test_scikit_learns_own_tests_pass_on_our_classes(module, tmp_path):
         assert len(passed) >= EXECUTED[module]
 
 
-FEW_FOLDS = {linear_model.LogisticRegressionCV: {"cv": 3}}  # as scikit-learn checks its own: samples are few
+# as scikit-learn checks its own: samples are few, epochs take long
+SETTINGS = {
+    linear_model.LogisticRegressionCV: {"cv": 3},
+    **{cls: {"max_iter": 100} for cls in NETWORKS},
+}
 # What no stochastic gradient descent can do, and scikit-learn excuses its own class from.
 IN_ANOTHER_ORDER = dict.fromkeys(
     (
@@ -80,7 +86,7 @@ IN_ANOTHER_ORDER = dict.fromkeys(
 
 
 @parametrize_with_checks(
-    [cls(**FEW_FOLDS.get(cls, {})) for cls in (*LINEAR, *NAIVE_BAYES, *TRANSFORMERS)],
+    [cls(**SETTINGS.get(cls, {})) for cls in (*LINEAR, *NAIVE_BAYES, *NETWORKS, *TRANSFORMERS)],
     expected_failed_checks=lambda model: IN_ANOTHER_ORDER if isinstance(model, linear_model.SGDClassifier) else {},
 )
 @pytest.mark.filterwarnings(  # that scikit-learn's class gives too
@@ -91,7 +97,7 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("cls", [*LINEAR, *NAIVE_BAYES, *TRANSFORMERS])
+@pytest.mark.parametrize("cls", [*LINEAR, *NAIVE_BAYES, *NETWORKS, *TRANSFORMERS])
 def test_as_many_checks_as_scikit_learns_class_gets(cls):
     def names(estimator):
         return [getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator)]
@@ -100,6 +106,8 @@ def test_as_many_checks_as_scikit_learns_class_gets(cls):
     theirs = names(cls._sklearn_class()())
     if cls in LINEAR:  # scikit-learn repeats a check with other parameters for classes that it lists
         checks, theirs = sorted(set(checks)), sorted(set(theirs))
+    if cls is neural_network.MLPClassifier:  # which has a parameter more
+        checks.remove("check_class_weight_classifiers")
     assert checks == theirs
     if cls in NAIVE_BAYES or cls is text.TfidfTransformer:
         assert len(checks) >= CHECKS

@@ -27,6 +27,7 @@ FLOORS = [
         "information",
         "linear_model",
         "naive_bayes",
+        "neural_network",
         "special",
     },
     {"patch", "plot", "__main__", "demo", ""},

@@ -29,6 +29,7 @@ import deciban
 import deciban.feature_extraction.text
 import deciban.linear_model
 import deciban.naive_bayes
+import deciban.neural_network
 from deciban.patch import _CLASSES
 
 PAIRS = {

@@ -16,11 +16,14 @@ import ctypes
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import joblib
+from threadpoolctl import ThreadpoolController
 
 from deciban._config import get_option
 
@@ -140,3 +143,33 @@ def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int |
 def cut(n_items: int, size: int) -> list[tuple[int, int]]:
     """Cut ``range(n_items)`` into ranges ``(start, stop)`` of ``size`` items, the last one shorter."""
     return [(start, min(start + size, n_items)) for start in range(0, n_items, size)]
+
+
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_limit: Any = None
+
+
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """Hold BLAS to one thread of its own within a ``with`` block: our threads call it, each for a block.
+
+    The limit is the process's. Blocks may be nested and run in several threads at once: the last one to end lifts it.
+    """
+    global _blas_users, _blas_limit
+    with _blas_lock:
+        if not _blas_users:
+            _blas_limit = _blas().limit(limits=1, user_api="blas")
+        _blas_users += 1
+    try:
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users -= 1
+            if not _blas_users:
+                _blas_limit.restore_original_limits()
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

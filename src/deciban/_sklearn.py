@@ -15,21 +15,29 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.base import _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.utils import fixes
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if as _available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_partial_fit_first_call
+from sklearn.utils.optimize import _check_optimize_result as check_optimize_result
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 from sklearn.utils.validation import validate_data
 
 from deciban._lazy import plain_state
 
 __all__ = [
+    "Interval",
+    "StrOptions",
     "Twin",
     "available_if",
+    "check_optimize_result",
     "check_partial_fit_first_call",
     "check_sample_weight",
     "csr_container",
     "csr_container_for",
     "fit_context",
+    "lbfgs_print_options",
+    "make_optimizer",
     "rebound",
     "validate_data",
 ]
@@ -50,6 +58,26 @@ def csr_container_for(X: Any) -> type[Any]:
     """Return the CSR class of a transformer's result for X: before 1.9 a sparse array stayed one."""
     keeps = isinstance(X, sp.csr_array) and "sparse_interface" not in sklearn.get_config()
     return sp.csr_array if keeps else csr_container()
+
+
+def lbfgs_print_options(verbose: Any) -> dict[str, Any]:
+    """Return the options of SciPy's L-BFGS-B that say how much it prints, if it still has any (until SciPy 1.15)."""
+    iprint = 1 if verbose is True or verbose >= 1 else -1
+    options = getattr(fixes, "_get_additional_lbfgs_options_dict", lambda name, value: {name: value})
+    return dict(options("iprint", iprint))
+
+
+def make_optimizer(estimator: Any) -> Any:
+    """Return scikit-learn's stochastic optimiser of a perceptron, before its first step and without its moments."""
+    # not at the top: while patched, this import would ask for the module that is importing this one
+    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+
+    rate = estimator.learning_rate_init
+    if estimator.solver == "adam":
+        return AdamOptimizer([], rate, estimator.beta_1, estimator.beta_2, estimator.epsilon)
+    return SGDOptimizer(
+        [], rate, estimator.learning_rate, estimator.momentum, estimator.nesterovs_momentum, estimator.power_t
+    )
 
 
 def rebound(function: Any, **names: Any) -> Any:

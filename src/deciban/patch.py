@@ -36,6 +36,7 @@ _CLASSES = {
     "feature_extraction.text": ("CountVectorizer", "HashingVectorizer", "TfidfTransformer", "TfidfVectorizer"),
     "linear_model": ("LogisticRegression", "LogisticRegressionCV", "SGDClassifier"),
     "naive_bayes": ("BernoulliNB", "CategoricalNB", "ComplementNB", "GaussianNB", "MultinomialNB"),
+    "neural_network": ("MLPClassifier", "MLPRegressor"),
 }
 
 _lock = threading.Lock()  # never held during an import, which has locks of its own
@@ -45,7 +46,7 @@ _replaced: dict[str, tuple[list[tuple[type, type]], set[tuple[str, str]]]] = {}
 
 
 def patch_sklearn() -> None:
-    """Replace scikit-learn's text vectorizers, naive Bayes and logistic regression everywhere in this process.
+    """Replace scikit-learn's text vectorizers, naive Bayes, linear models and perceptrons everywhere in this process.
 
     Calls are counted: as many of :func:`unpatch_sklearn` undo them. See :mod:`deciban.patch` for what is replaced.
 

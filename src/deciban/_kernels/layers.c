@@ -125,11 +125,30 @@ static void softmax_all(const real *x, real *out, ptrdiff_t n) {
     }
 }
 
+static void log_softmax_all(const real *x, real *out, ptrdiff_t n) {
+    real largest = largest_of(x, n), part = 0;
+    double total = 0.0;
+    for (ptrdiff_t start = 0; start < n; start += RUN, part = 0) {
+        ptrdiff_t stop = n - start < RUN ? n : start + RUN;
+#pragma omp simd reduction(+ : part)
+        for (ptrdiff_t i = start; i < stop; i++) {
+            part += exp_point(x[i] - largest);
+        }
+        total += part;
+    }
+    real log_total = (real)log(total);
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        out[i] = (x[i] - largest) - log_total;
+    }
+}
+
 static void (*const maps[N_ACTIVATIONS])(const real *, real *, ptrdiff_t) = {
-    identity_all, logistic_all, tanh_all, relu_all, leaky_relu_all, softplus_all, gelu_all, exp_all, softmax_all};
+    identity_all, logistic_all, tanh_all, relu_all, leaky_relu_all, softplus_all, gelu_all, exp_all,
+    softmax_all, log_softmax_all};
 
 static void activate(int activation, real *z, const real *bias, ptrdiff_t n_rows, ptrdiff_t n_columns, real *out) {
-    ptrdiff_t together = activation == SOFTMAX || n_columns > PIECE ? 1 : PIECE / (n_columns + !n_columns);
+    ptrdiff_t together = activation >= SOFTMAX || n_columns > PIECE ? 1 : PIECE / (n_columns + !n_columns);
     for (ptrdiff_t row = 0; row < n_rows; row += together) {
         ptrdiff_t n = n_rows - row < together ? n_rows - row : together;
         real *values = z + row * n_columns;

@@ -8,8 +8,8 @@
 
 #include "tier.h"
 
-/* Of a layer's output; SOFTMAX and EXP belong to the last layer, whose loss is fused with them. */
-enum { IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, SOFTPLUS, GELU, EXP, SOFTMAX, N_ACTIVATIONS };
+/* Of a layer's output; SOFTMAX and what follows are of whole rows and belong to the last layer. */
+enum { IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, SOFTPLUS, GELU, EXP, SOFTMAX, LOG_SOFTMAX, N_ACTIVATIONS };
 /* Of the last layer's values z before its activation. */
 enum { SQUARED, LOGISTIC_ENTROPY, SOFTMAX_ENTROPY, POISSON, N_LOSSES };
 

@@ -16,6 +16,7 @@ cdef extern from "layers.h":
         GELU
         EXP
         SOFTMAX
+        LOG_SOFTMAX
         N_ACTIVATIONS
         SQUARED
         LOGISTIC_ENTROPY

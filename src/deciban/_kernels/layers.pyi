@@ -5,6 +5,8 @@ ACTIVATIONS: dict[str, int]
 LOSSES: dict[str, int]
 
 class Network:
+    n_layers: int
+    capacity: int
     n_parameters: int
     scratch: int
     n_values: int

@@ -80,7 +80,7 @@ cdef enum:
 # What Python calls them.
 ACTIVATIONS = {
     "identity": IDENTITY, "logistic": LOGISTIC, "tanh": TANH, "relu": RELU, "leaky_relu": LEAKY_RELU,
-    "softplus": SOFTPLUS, "gelu": GELU, "exp": EXP, "softmax": SOFTMAX,
+    "softplus": SOFTPLUS, "gelu": GELU, "exp": EXP, "softmax": SOFTMAX, "log_softmax": LOG_SOFTMAX,
 }
 LOSSES = {
     "squared_error": SQUARED, "logistic_entropy": LOGISTIC_ENTROPY, "softmax_entropy": SOFTMAX_ENTROPY,
@@ -350,7 +350,7 @@ cdef class Network:
             raise MemoryError
         for index in range(n_layers):
             n_in, n_out, activation = sizes[index], sizes[index + 1], activations[index]
-            if not 0 <= activation < N_ACTIVATIONS or (activation == SOFTMAX and index < n_layers - 1):
+            if not 0 <= activation < N_ACTIVATIONS or (activation >= SOFTMAX and index < n_layers - 1):
                 raise ValueError(f"layer {index} cannot have activation {activation}")
             self.net.layers[index] = layer(n_in, n_out, n_coefs, 0, n_units, activation)
             n_coefs += n_in * n_out
@@ -364,6 +364,16 @@ cdef class Network:
 
     def __dealloc__(self):
         free(self.net.layers)
+
+    @property
+    def n_layers(self):
+        """Number of layers, the input not among them."""
+        return self.net.n_layers
+
+    @property
+    def capacity(self):
+        """Rows of a batch, at most."""
+        return self.net.capacity
 
     @property
     def n_parameters(self):

@@ -1,0 +1,6 @@
+from typing import Any
+
+NONFINITE: int
+MALFORMED: int
+apply_rows: Any
+apply_sparse_rows: Any
