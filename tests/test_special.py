@@ -183,11 +183,73 @@ def test_dtypes_along_an_axis(name, dtype):
     same(*both(name, np.arange(12).reshape(3, 4).astype(dtype), axis=1))
 
 
-def test_factors_and_signs():
-    x, b = np.arange(6.0).reshape(2, 3), np.array([1.0, -2.0, 0.5])
-    for found, expected in zip(*both("logsumexp", x, axis=1, b=b, return_sign=True), strict=True):
+@quiet
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(data=st.data())
+def test_factors_and_signs(dtype, data):
+    x = data.draw(arrays(dtype, min_side=1))
+    factors = st.floats(-8, 8, width=np.finfo(dtype).bits) | st.sampled_from([0.0, 1.0, -1.0])
+    b = data.draw(hnp.arrays(dtype, x.shape[-1:], elements=factors))
+    axis = data.draw(st.none() | st.integers(-x.ndim, x.ndim - 1))
+    keepdims = data.draw(st.booleans())
+    result, sign = special.logsumexp(x, axis=axis, b=b, keepdims=keepdims, return_sign=True)
+    alone = special.logsumexp(x, axis=axis, b=b, keepdims=keepdims)
+    np.testing.assert_array_equal(alone, np.where(sign < 0, np.nan, result))
+    assert result.dtype == sign.dtype == alone.dtype == dtype
+    # with long doubles, where nothing that is drawn overflows; what cancels has no digits to compare
+    b = np.broadcast_to(b, x.shape)
+    with np.errstate(all="ignore"):
+        wide = np.where(b == 0, -np.inf, x).astype(np.longdouble)
+        terms = np.where(b == 0, 0, b * np.exp(wide))
+        total, size = (t.sum(axis=axis, keepdims=keepdims) for t in (terms, abs(terms)))
+        expected = np.log(abs(total))
+    assert result.shape == total.shape
+    clear = ~(abs(total) < 1e-3 * size)
+    vanished = size == 0  # b exp(x) of long doubles underflows below -11000
+    clear &= ~vanished
+    np.testing.assert_array_equal(sign[clear], np.sign(total)[clear])
+    np.testing.assert_allclose(result[clear], expected[clear], rtol=TOLERANCE[dtype] * 1e3, atol=TOLERANCE[dtype] * 1e4)
+
+
+@quiet
+def test_factors_as_scipys():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 50, (40, 3, 500))
+    for b in (rng.normal(size=500), rng.normal(size=(40, 3, 1)), rng.uniform(size=x.shape), 2.5, [[[3]]]):
+        for axis in (0, 1, 2, None, (0, 2)):
+            for found, expected in zip(*both("logsumexp", x, axis=axis, b=b, return_sign=True), strict=True):
+                same(found, expected, 1e-11)
+            same(*both("logsumexp", x, axis=axis, b=np.abs(b), keepdims=True))
+    same(*both("logsumexp", 1.0, b=[1, 2]))
+    for found, expected in zip(*both("logsumexp", x[0], axis=1, return_sign=True), strict=True):
         same(found, expected)
-    same(*both("logsumexp", x, b=2.0, axis=0, keepdims=True))
+    assert special.logsumexp(x.astype("f4"), b=np.ones(500, "f4")).dtype == np.float32
+    assert special.logsumexp(x.astype("f4"), b=np.ones(500)).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "result", "sign"),
+    [
+        ([1000, 1000], [1, -1], -np.inf, 0),  # SciPy: NaN, as exp overflows
+        ([1000, 1000, 999], [1, -1, -2], 999 + np.log(2), -1),
+        ([0, np.nan, np.inf], [2, 0, 0], np.log(2), 1),
+        ([0, np.nan], [2, 1], np.nan, np.nan),
+        ([np.inf, 1], [-1, 1], np.inf, -1),
+        ([np.inf, np.inf], [-1, 1], np.nan, np.nan),
+        ([-np.inf, -np.inf], [-1, 1], -np.inf, 0),
+        ([-1000, -1001], [3, -1], -1000 + np.log(3 - np.exp(-1)), 1),
+        ([5, 7], [0, 0], -np.inf, 0),
+        ([], [], -np.inf, 0),
+        ([], None, -np.inf, 0),
+        ([-np.inf], None, -np.inf, 0),
+        ([np.nan], None, np.nan, np.nan),
+    ],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_signs_at_the_edges(a, b, result, sign, dtype):
+    b = b if b is None else np.array(b, dtype)
+    found = special.logsumexp(np.array(a, dtype), b=b, return_sign=True)
+    np.testing.assert_allclose(found, (result, sign), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ALONG)

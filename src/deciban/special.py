@@ -362,7 +362,8 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     axis : None, int or tuple of int, default=None
         Over which to sum; None for all.
     b : array-like, default=None
-        Factors of the terms; they broadcast against a.
+        Factors of the terms, of any sign; they broadcast against a. A term whose factor is 0 is left out, even if a is
+        infinite or NaN there.
     keepdims : bool, default=False
         Whether the axes that are summed over stay, with length 1.
     return_sign : bool, default=False
@@ -371,13 +372,14 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     Returns
     -------
     result : ndarray or scalar
-        float32 for float32; -inf for a sum over nothing.
+        float32 for float32; -inf for a sum over nothing; NaN for a negative sum, unless its sign is asked for.
     sign : ndarray or scalar
-        Only with ``return_sign``.
+        1, 0, -1 or NaN. Only with ``return_sign``.
 
     Notes
     -----
-    Factors, signs and complex numbers are left to SciPy's function.
+    Complex numbers are left to SciPy's function. A sum over nothing, and one whose largest terms cancel each other, has
+    the sign 0, or that of what remains; SciPy's function gives -1, and NaN where exp overflows.
 
     References
     ----------
@@ -390,10 +392,15 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     >>> float(logsumexp([1000.0, 1000.0]))
     1000.6931471805599
     """
-    real = _real(a) if b is None and not return_sign else None
+    real = _real(a) if b is None else _real_pair(a, b)
     if real is None:
         return scipy.special.logsumexp(a, axis=axis, b=b, keepdims=keepdims, return_sign=return_sign)
     x, dtype = real
+    if b is not None:
+        result, sign, axes = _logsumexp_times(x, np.asarray(b), axis, dtype)
+        if not return_sign:
+            result = np.where(sign < 0, np.asarray(np.nan, dtype), result)
+        return _shown(result, sign, axes, keepdims, return_sign)
     if x.ndim == 0:
         x = x.reshape(1)  # as SciPy sees it
     turned = _Turned(x, axis)
@@ -408,10 +415,42 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         kernel = reductions.logsumexp
         _in_pieces(*_items(x3), lambda start, stop: kernel(x3, out, start, stop))
     result = turned.reduced(out).astype(dtype, copy=False)
-    if keepdims:
-        return result
-    result = np.squeeze(result, axis=turned.chosen)
-    return result[()] if result.ndim == 0 else result
+    # the sum is not negative: 0, NaN, or more
+    sign = np.where(np.isnan(result), result, result > -np.inf).astype(dtype) if return_sign else None
+    return _shown(result, sign, turned.chosen, keepdims, return_sign)
+
+
+def _shown(result: Array, sign: Array | None, axes: tuple[int, ...], keepdims: bool, return_sign: bool) -> Any:
+    """Return a sum, and its sign if it is asked for, in the shape that it is asked for."""
+    shown = []
+    for array in (result, sign) if return_sign else (result,):
+        array = array if keepdims else np.squeeze(array, axis=axes)
+        shown.append(array if array.ndim else array[()])
+    return tuple(shown) if return_sign else shown[0]
+
+
+def _real_pair(a: Any, b: Any) -> tuple[Array, np.dtype[Any]] | None:
+    """As :func:`_real` of ``a``, where factors ``b`` have a say in the dtype."""
+    # a number of Python's own has none
+    dtype = np.result_type(np.asarray(a), b if isinstance(b, int | float) else np.asarray(b))
+    if dtype.kind not in "fiub" or dtype.itemsize > 8:
+        return None
+    dtype = dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float64)
+    return np.asarray(a).astype(np.float32 if dtype.itemsize <= 4 else np.float64, copy=False), dtype
+
+
+def _logsumexp_times(x: Array, b: Array, axis: Any, dtype: np.dtype[Any]) -> tuple[Array, Array, tuple[int, ...]]:
+    """Return ``log(abs(sum(b * exp(x))))``, the sign of the sum, and the axes summed over, of length 1 still."""
+    shape = np.broadcast_shapes(x.shape, b.shape) or (1,)
+    turned, factors = (_Turned(np.broadcast_to(v.astype(x.dtype, copy=False), shape), axis) for v in (x, b))
+    outer, n, inner = turned.x.shape
+    rows, row_factors = (np.ascontiguousarray(v.x.swapaxes(1, 2)).reshape(outer * inner, n) for v in (turned, factors))
+    out, sign = np.full(len(rows), -np.inf, x.dtype), np.zeros(len(rows), x.dtype)
+    if n and len(rows):
+        kernel = reductions.logsumexp_times
+        _in_pieces(len(rows), n, lambda start, stop: kernel(rows, row_factors, out, sign, start, stop))
+    result, signs = (turned.reduced(v.reshape(outer, inner)).astype(dtype, copy=False) for v in (out, sign))
+    return result, signs, turned.chosen
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -497,7 +536,8 @@ def softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     Returns
     -------
     p : ndarray
-        Of x's shape, float32 for float32. NaN where the maximum is infinite.
+        Of x's shape, float32 for float32, float64 for integers of any size (SciPy's function gives float16 and float32 for
+        small ones). NaN where the maximum is infinite.
 
     References
     ----------
@@ -528,7 +568,7 @@ def log_softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     Returns
     -------
     log_p : ndarray
-        Of x's shape, float32 for float32.
+        Of x's shape and of the dtype of :func:`softmax`.
 
     Notes
     -----
@@ -580,19 +620,16 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     if real is None or real[0].ndim != 2 or real[0].shape[1] == 0:
         raise ValueError(f"jll must be real numbers of shape (n_samples, n_classes), got shape {np.shape(jll)}")
     x = np.ascontiguousarray(real[0])
-    x3 = x[:, :, np.newaxis]
-    log_posterior, posterior_ = np.empty_like(x3), np.empty_like(x3)
+    log_posterior, posterior_ = np.empty_like(x), np.empty_like(x)
     largest = np.empty(len(x), np.intp)
 
     def task(start: int, stop: int) -> None:
-        # the second and third look find the rows in cache
-        reductions.softmax(x3, True, log_posterior, start, stop)
-        reductions.softmax(x3, False, posterior_, start, stop)
-        np.argmax(x[start:stop], axis=1, out=largest[start:stop])
+        reductions.softmax_pair(x, log_posterior, posterior_, start, stop)
+        np.argmax(x[start:stop], axis=1, out=largest[start:stop])  # finds the rows in cache
 
     if len(x):
         _in_pieces(len(x), x.shape[1], task)
-    return log_posterior[:, :, 0], posterior_[:, :, 0], largest
+    return log_posterior, posterior_, largest
 
 
 def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:

@@ -8,12 +8,15 @@ short rows, TILE of which are turned to lie side by side; and columns (inner > 1
 
 Cost: one read of x, and one write for softmax, while a row (or TILE rows, or a block of columns) stays in cache; an
 exponential an element, two for softmax of rows beyond cache.
+Naive Bayes has loops of its own for this (posterior.pyx), which give the same bits on every instruction set, as these
+do not, and report rows that have no posterior.
+
 Edge cases: NaN gives NaN; a row of -inf has the log-sum -inf, and NaN for softmax; n = 0 is the caller's.
 Source: Blanchard, Higham, Higham, Accurately computing the log-sum-exp and softmax functions (IMA Journal of Numerical
 Analysis, 2021).
 """
 
-from libc.math cimport INFINITY, isfinite, log1p
+from libc.math cimport INFINITY, fabs, isfinite, log, log1p
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
@@ -99,6 +102,57 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                     double_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, &out[row, column])
                 else:
                     float_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, &out[row, column])
+
+
+def logsumexp_times(
+    const real_t[:, ::1] X, const real_t[:, ::1] B, real_t[::1] out, real_t[::1] sign_out, Py_ssize_t start,
+    Py_ssize_t stop,
+):
+    """Write the logarithm of the size, and the sign, of sum_j B[i, j] exp(X[i, j]), for rows [start, stop).
+
+    Terms with a factor of 0 are left out, whatever X is there. With M the sum of the factors of the largest terms and R
+    that of all others, divided by exp of the largest: log |M| + log1p(R / M), where nothing is lost if R is small.
+    """
+    cdef Py_ssize_t row, n = X.shape[1]
+    cdef exp_sum found
+    cdef double ratio, size, sign
+    if (
+        B.shape[0] != X.shape[0] or B.shape[1] != n or n == 0 or start < 0 or stop > X.shape[0]
+        or out.shape[0] != X.shape[0] or sign_out.shape[0] != X.shape[0]
+    ):
+        raise ValueError("input, factors and output do not agree in shape")
+    with nogil:
+        for row in range(start, stop):
+            if real_t is double:
+                found = double_ops.sum_exp_times(&X[row, 0], &B[row, 0], n)
+            else:
+                found = float_ops.sum_exp_times(&X[row, 0], &B[row, 0], n)
+            if not isfinite(found.largest):
+                found.largest = 0.0  # infinite terms are in `count` themselves
+            ratio = found.rest / found.count
+            if isfinite(ratio):
+                size = log(fabs(found.count)) + (log1p(ratio) if ratio >= -1.0 else log1p(-2.0 - ratio))
+            else:  # the largest terms cancel, or are infinite
+                size = log(fabs(found.count + found.rest))
+            sign = found.count + found.rest
+            out[row] = <real_t> (found.largest + size)
+            sign_out[row] = <real_t> ((sign > 0) - (sign < 0)) if sign == sign else <real_t> sign
+
+
+def softmax_pair(const real_t[:, ::1] X, real_t[:, ::1] log_out, real_t[:, ::1] out, Py_ssize_t start, Py_ssize_t stop):
+    """Write the softmax of rows [start, stop), and its logarithm: one exponential a value for both."""
+    cdef Py_ssize_t row, n = X.shape[1]
+    if (
+        out.shape[0] != X.shape[0] or out.shape[1] != n or log_out.shape[0] != X.shape[0] or log_out.shape[1] != n
+        or n == 0 or start < 0 or stop > X.shape[0]
+    ):
+        raise ValueError("input, output and rows do not agree")
+    with nogil:
+        for row in range(start, stop):
+            if real_t is double:
+                double_ops.softmax_pair(&X[row, 0], n, &log_out[row, 0], &out[row, 0])
+            else:
+                float_ops.softmax_pair(&X[row, 0], n, &log_out[row, 0], &out[row, 0])
 
 
 def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):

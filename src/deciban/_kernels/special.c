@@ -197,6 +197,38 @@ static exp_sum sum_exp(const real *x, ptrdiff_t n) {
     return total;
 }
 
+/* The same of terms b[i] exp(x[i]), those with b[i] = 0 left out: `count` is the sum of b over the largest ones. */
+static exp_sum sum_exp_times(const real *x, const real *b, ptrdiff_t n) {
+    real largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real value = b[i] != 0 ? x[i] : -INFINITY;
+        largest = value > largest ? value : largest;
+    }
+    exp_sum found = {largest, 0.0, 0.0};
+    real shift = taken_off(largest);
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        ptrdiff_t stop = n - from < RUN ? n : from + RUN;
+        real rest = 0, count = 0;
+#pragma omp simd reduction(+ : rest, count)
+        for (ptrdiff_t i = from; i < stop; i++) {
+            real term = b[i] * (exp_raised(x[i] - shift) * (1 / RAISED));
+            int left_out = b[i] == 0, top = x[i] == largest;
+            rest += left_out || top ? 0 : term;
+            count += left_out || !top ? 0 : b[i];
+        }
+        found.count += count;
+        found.rest += rest;
+    }
+    if (!is_finite(largest)) { /* as the terms themselves add up: infinities of one sign, or NaN */
+        found.count = 0.0;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            found.count += b[i] != 0 && x[i] == largest ? b[i] * exp((double)largest) : 0.0;
+        }
+    }
+    return found;
+}
+
 static void shift(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out) {
     if (log) {
 #pragma omp simd
@@ -246,6 +278,33 @@ static void softmax(const real *x, ptrdiff_t n, int log, real *out) {
     exp_sum found = sum_exp(x, n);
     double total = is_finite(largest) ? found.count + found.rest : NAN;
     shift(x, n, largest, (real)(1.0 / total), 0, out);
+}
+
+/* Both softmax and its logarithm. */
+static void softmax_pair(const real *x, ptrdiff_t n, real *log_out, real *out) {
+    real largest = largest_of(x, n), base = is_finite(largest) ? largest : 0, shift = taken_off(largest);
+    double rest = 0.0, count = 0.0;
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        ptrdiff_t stop = n - from < RUN ? n : from + RUN;
+        real some_rest = 0, some_count = 0;
+#pragma omp simd reduction(+ : some_rest, some_count)
+        for (ptrdiff_t i = from; i < stop; i++) {
+            real term = exp_raised(x[i] - shift);
+            out[i] = term;
+            some_rest += x[i] == largest ? 0 : term;
+            some_count += x[i] == largest ? 1 : 0;
+        }
+        rest += some_rest / (double)RAISED;
+        count += some_count;
+    }
+    int finite = is_finite(largest);
+    real factor = finite ? (real)(1.0 / (count + rest)) / RAISED : (real)NAN;
+    real log_total = (real)(finite ? log1p((count - 1.0) + rest) : largest + rest);
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        log_out[i] = (x[i] - base) - log_total;
+        out[i] *= factor;
+    }
 }
 
 /* The maximum, the count and the rest of each of at most COLUMNS columns. */
@@ -445,5 +504,5 @@ const special_float_ops TIER_NAME(special_float) = {
 #else
 const special_double_ops TIER_NAME(special_double) = {
 #endif
-    expit, log_expit, logit, entr, xlogy, rel_entr, kl_div, sum_exp, softmax, shift, log_sum_exp_columns, softmax_columns,
-    sum, sum_entr, sum_rel_entr, sum_kl_div, sum_cross, sum_js};
+    expit, log_expit, logit, entr, xlogy, rel_entr, kl_div, sum_exp, sum_exp_times, softmax, softmax_pair, shift,
+    log_sum_exp_columns, softmax_columns, sum, sum_entr, sum_rel_entr, sum_kl_div, sum_cross, sum_js};

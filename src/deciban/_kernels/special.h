@@ -27,15 +27,19 @@ typedef struct {
         void (*kl_div)(const real *x, const real *y, real *out, ptrdiff_t n);                                          \
         /* The sum of exp over n neighbours. */                                                                        \
         exp_sum (*sum_exp)(const real *x, ptrdiff_t n);                                                                \
+        /* The sum of b exp(x); `count` is then the sum of b over the largest terms. */                                \
+        exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t n);                                           \
         /* out = exp(x) / sum exp(x), or log of it, over n neighbours. */                                              \
         void (*softmax)(const real *x, ptrdiff_t n, int log, real *out);                                               \
+        /* Both; x is none of the outputs. */                                                                          \
+        void (*softmax_pair)(const real *x, ptrdiff_t n, real *log_out, real *out);                                    \
         /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
         void (*shift)(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out);                      \
         /* The same for at most COLUMNS columns side by side, of n values `stride` apart. */                           \
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride);                                                                 \
-        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), -p log q, and   \
+        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), -p log q, and  \
          * kl_div(p, m) + kl_div(q, m), m = (p + q) / 2. */                                                            \
         double (*sum)(const real *p, ptrdiff_t n);                                                                     \
         double (*sum_entr)(const real *p, ptrdiff_t n, double p_scale);                                                \

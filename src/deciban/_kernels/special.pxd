@@ -21,7 +21,9 @@ cdef extern from "special.h":
         void (*rel_entr)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
         void (*kl_div)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
+        exp_sum (*sum_exp_times)(const double* x, const double* b, Py_ssize_t n) noexcept nogil
         void (*softmax)(const double* x, Py_ssize_t n, int log, double* out) noexcept nogil
+        void (*softmax_pair)(const double* x, Py_ssize_t n, double* log_out, double* out) noexcept nogil
         void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
         void (*log_sum_exp_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out) noexcept nogil
@@ -47,7 +49,9 @@ cdef extern from "special.h":
         void (*rel_entr)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
         void (*kl_div)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
+        exp_sum (*sum_exp_times)(const float* x, const float* b, Py_ssize_t n) noexcept nogil
         void (*softmax)(const float* x, Py_ssize_t n, int log, float* out) noexcept nogil
+        void (*softmax_pair)(const float* x, Py_ssize_t n, float* log_out, float* out) noexcept nogil
         void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
         void (*log_sum_exp_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out) noexcept nogil
