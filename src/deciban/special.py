@@ -416,14 +416,14 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         _in_pieces(*_items(x3), lambda start, stop: kernel(x3, out, start, stop))
     result = turned.reduced(out).astype(dtype, copy=False)
     # the sum is not negative: 0, NaN, or more
-    sign = np.where(np.isnan(result), result, result > -np.inf).astype(dtype) if return_sign else None
+    sign = np.where(np.isnan(result), result, result > -np.inf).astype(dtype)
     return _shown(result, sign, turned.chosen, keepdims, return_sign)
 
 
-def _shown(result: Array, sign: Array | None, axes: tuple[int, ...], keepdims: bool, return_sign: bool) -> Any:
+def _shown(result: Array, sign: Array, axes: tuple[int, ...], keepdims: bool, return_sign: bool) -> Any:
     """Return a sum, and its sign if it is asked for, in the shape that it is asked for."""
     shown = []
-    for array in (result, sign) if return_sign else (result,):
+    for array in (result, sign):
         array = array if keepdims else np.squeeze(array, axis=axes)
         shown.append(array if array.ndim else array[()])
     return tuple(shown) if return_sign else shown[0]
@@ -536,8 +536,8 @@ def softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     Returns
     -------
     p : ndarray
-        Of x's shape, float32 for float32, float64 for integers of any size (SciPy's function gives float16 and float32 for
-        small ones). NaN where the maximum is infinite.
+        Of x's shape, float32 for float32, float64 for integers of any size (SciPy's function gives float16 and float32
+        for small ones). NaN where the maximum is infinite.
 
     References
     ----------

@@ -16,7 +16,7 @@ Source: Blanchard, Higham, Higham, Accurately computing the log-sum-exp and soft
 Analysis, 2021).
 """
 
-from libc.math cimport INFINITY, fabs, isfinite, log, log1p
+from libc.math cimport INFINITY, fabs, isfinite, log as log_, log1p
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
@@ -131,9 +131,9 @@ def logsumexp_times(
                 found.largest = 0.0  # infinite terms are in `count` themselves
             ratio = found.rest / found.count
             if isfinite(ratio):
-                size = log(fabs(found.count)) + (log1p(ratio) if ratio >= -1.0 else log1p(-2.0 - ratio))
+                size = log_(fabs(found.count)) + (log1p(ratio) if ratio >= -1.0 else log1p(-2.0 - ratio))
             else:  # the largest terms cancel, or are infinite
-                size = log(fabs(found.count + found.rest))
+                size = log_(fabs(found.count + found.rest))
             sign = found.count + found.rest
             out[row] = <real_t> (found.largest + size)
             sign_out[row] = <real_t> ((sign > 0) - (sign < 0)) if sign == sign else <real_t> sign
