@@ -10,7 +10,7 @@ import pytest
 import sklearn
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from deciban import linear_model, naive_bayes, neural_network
+from deciban import generative, linear_model, naive_bayes, neural_network
 from deciban.feature_extraction import text
 
 NAIVE_BAYES = [getattr(naive_bayes, name) for name in naive_bayes.__all__]
@@ -111,3 +111,18 @@ def test_as_many_checks_as_scikit_learns_class_gets(cls):
     assert checks == theirs
     if cls in NAIVE_BAYES or cls is text.TfidfTransformer:
         assert len(checks) >= CHECKS
+
+
+# Models that scikit-learn does not have, and on 1.9 the checks that apply to such.
+GENERATIVE = {generative.VAE: 47, generative.GAN: 41}
+
+
+@parametrize_with_checks([cls(max_iter=3) for cls in GENERATIVE])
+def test_estimator_checks_of_our_own(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("cls", GENERATIVE)
+def test_our_own_estimators_get_the_checks(cls):
+    if sklearn.__version__ >= "1.9":
+        assert sum(1 for _ in estimator_checks_generator(cls())) >= GENERATIVE[cls]

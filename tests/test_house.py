@@ -24,6 +24,7 @@ FLOORS = [
         "_measures",
         "_sklearn",
         "feature_extraction",
+        "generative",
         "information",
         "linear_model",
         "naive_bayes",

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state
 
-from deciban._arrays import Array
+from deciban._arrays import Array, make_csr
+from deciban._kernels import sampling
+from deciban._sklearn import csr_container
 
 
 def seed_of(random_state: Any) -> np.random.SeedSequence:
@@ -94,3 +96,46 @@ def codes_of(y: Array, classes: Array) -> npt.NDArray[np.intp]:
     if not known.all():
         raise ValueError(f"y holds labels that training did not see: {np.unique(y[~known])[:5].tolist()}")
     return np.searchsorted(classes, y)
+
+
+def alias_table(shares: Array, name: str) -> tuple[Array, Array]:
+    """Return the alias table of shares that come from attributes, which may hold anything."""
+    if not (len(shares) and np.isfinite(shares).all() and shares.min() >= 0 and shares.max() > 0):
+        raise ValueError(f"{name} does not hold the logarithms of probabilities")
+    keep, alias = np.empty(len(shares)), np.empty(len(shares), np.int32)
+    sampling.alias_table(np.ascontiguousarray(shares), keep, alias)
+    return keep, alias
+
+
+def sparse_samples(blocks: list[Any], n_samples: int, n_features: int) -> Any:
+    """Put blocks of (rows, (sizes, indices, data)) together into one CSR matrix."""
+    if not blocks:
+        return csr_container()((n_samples, n_features), dtype=np.int64)
+    order, parts = zip(*blocks, strict=True)
+    sizes, indices, data = (np.concatenate(part) for part in zip(*parts, strict=True))
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    index_dtype = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
+    X = make_csr(
+        csr_container(),
+        data,
+        indices.astype(index_dtype, copy=False),
+        indptr.astype(index_dtype),
+        (n_samples, n_features),
+    )
+    place = np.empty(n_samples, np.intp)
+    place[np.concatenate(order)] = np.arange(n_samples)
+    return X[place]
+
+
+def document_lengths(length: Any, n_samples: int) -> Array | None:
+    """Return the length of each document; None to draw them."""
+    if length is None:
+        return None
+    given = np.asarray(length)
+    if given.dtype.kind not in "iu" or given.ndim > 1:
+        raise TypeError(f"length must be an integer, or one for each sample, got {length!r}")
+    if given.ndim and len(given) != n_samples:
+        raise ValueError(f"length must be an integer or one for each of {n_samples} samples, got {len(given)}")
+    if given.min(initial=0) < 0:
+        raise ValueError(f"length must not be negative, got {given.min()}")
+    return np.broadcast_to(given.astype(np.int64), (n_samples,))

@@ -26,6 +26,7 @@ import joblib
 from threadpoolctl import ThreadpoolController
 
 from deciban._config import get_option
+from deciban._kernels.team import Team
 
 _pool: ThreadPoolExecutor | None = None
 _helpers: dict[int, frozenset[int]] = {}  # the pool's threads, by the kernel's number, and the CPUs they were given
@@ -138,6 +139,38 @@ def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int |
             raise
     for future in begun:
         future.result()
+
+
+def run_team(lead: Callable[[Team], None], n_threads: int | None = None) -> None:
+    """Call ``lead(team)`` on this thread, while others help with the phases of the kernels it hands the team to.
+
+    Parameters
+    ----------
+    lead : callable
+        Calls kernels that take a :class:`~deciban._kernels.team.Team`.
+    n_threads : int, default=None
+        At most this many threads, the caller's among them; None for :func:`effective_n_threads`.
+
+    Raises
+    ------
+    BaseException
+        What ``lead`` raises.
+    """
+    team = Team()
+    began = False
+
+    def task(_: int, worker: int) -> None:
+        nonlocal began
+        if worker:
+            team.help(worker)
+        elif not began:  # the turn of a helper that did not come
+            began = True
+            try:
+                lead(team)
+            finally:
+                team.end()
+
+    run_blocks(task, effective_n_threads() if n_threads is None else n_threads)
 
 
 def cut(n_items: int, size: int) -> list[tuple[int, int]]:

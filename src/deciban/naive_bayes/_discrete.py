@@ -452,7 +452,7 @@ class ComplementNB(_DocumentNB, parent.ComplementNB):
         table, alpha = self._table(), np.array(self._check_alpha(), dtype=np.float64)
         with np.errstate(all="ignore"):
             model.feature_log_prob_ = counting.multinomial_log_prob(table, alpha).T
-        model.feature_count_ = table.T
+        model.feature_count_ = table.astype(np.float64)
         return model
 
 

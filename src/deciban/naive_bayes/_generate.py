@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from deciban._arrays import Array, make_csr
-from deciban._generation import codes_to_sample, number_of_samples, seed_of, streams
+from deciban._arrays import Array
+from deciban._generation import (
+    alias_table,
+    codes_to_sample,
+    document_lengths,
+    number_of_samples,
+    seed_of,
+    sparse_samples,
+    streams,
+)
 from deciban._kernels import sampling
 from deciban._parallel import cut, run_blocks
-from deciban._sklearn import csr_container
 from deciban.naive_bayes._counts import checked_class_count
 from deciban.special import logsumexp
 
@@ -120,49 +127,6 @@ def draw_blocks(codes: Array, n_classes: int, size: int, seed: np.random.SeedSeq
     return made
 
 
-def alias_table(shares: Array, name: str) -> tuple[Array, Array]:
-    """Return the alias table of shares that come from attributes, which may hold anything."""
-    if not (len(shares) and np.isfinite(shares).all() and shares.min() >= 0 and shares.max() > 0):
-        raise ValueError(f"{name} does not hold the logarithms of probabilities")
-    keep, alias = np.empty(len(shares)), np.empty(len(shares), np.int32)
-    sampling.alias_table(np.ascontiguousarray(shares), keep, alias)
-    return keep, alias
-
-
-def sparse_samples(blocks: list[Any], n_samples: int, n_features: int) -> Any:
-    """Put blocks of (rows, (sizes, indices, data)) together into one CSR matrix."""
-    if not blocks:
-        return csr_container()((n_samples, n_features), dtype=np.int64)
-    order, parts = zip(*blocks, strict=True)
-    sizes, indices, data = (np.concatenate(part) for part in zip(*parts, strict=True))
-    indptr = np.concatenate([[0], np.cumsum(sizes)])
-    index_dtype = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
-    X = make_csr(
-        csr_container(),
-        data,
-        indices.astype(index_dtype, copy=False),
-        indptr.astype(index_dtype),
-        (n_samples, n_features),
-    )
-    place = np.empty(n_samples, np.intp)
-    place[np.concatenate(order)] = np.arange(n_samples)
-    return X[place]
-
-
-def document_lengths(length: Any, n_samples: int) -> Array | None:
-    """Return the length of each document; None to draw them."""
-    if length is None:
-        return None
-    given = np.asarray(length)
-    if given.dtype.kind not in "iu" or given.ndim > 1:
-        raise TypeError(f"length must be an integer, or one for each sample, got {length!r}")
-    if given.ndim and len(given) != n_samples:
-        raise ValueError(f"length must be an integer or one for each of {n_samples} samples, got {len(given)}")
-    if given.min(initial=0) < 0:
-        raise ValueError(f"length must not be negative, got {given.min()}")
-    return np.broadcast_to(given.astype(np.int64), (n_samples,))
-
-
 def sample_documents(model: Any, codes: Array, seed: np.random.SeedSequence, length: Any) -> Any:
     """Draw documents of a multinomial model."""
     n_samples, n_features = len(codes), model.n_features_in_
@@ -193,7 +157,7 @@ def sample_documents(model: Any, codes: Array, seed: np.random.SeedSequence, len
 
 def _mean_lengths(model: Any) -> Array:
     with np.errstate(all="ignore"):
-        return model._table().sum(axis=0) / checked_class_count(model)
+        return model._table().sum(axis=1, dtype=np.float64) / checked_class_count(model)
 
 
 def sample_presences(model: Any, codes: Array, seed: np.random.SeedSequence) -> Any:
