@@ -238,11 +238,70 @@ def test_weights_of_outcomes(name, weights, normalize):
     np.testing.assert_allclose(measure(name, p, q, normalize=normalize, weights=weights), want, rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [5, 40, 5000])  # shorter than vectors, longer, more than is taken at a time
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_rows_dense_and_sparse(name, normalize, n, dtype):
+    rng = np.random.default_rng(n)
+    p, q = (rng.integers(0, 4, (6, n)).astype(dtype) + dtype(0.25) * (rng.random((6, n)) < 0.5) for _ in range(2))
+    q += dtype(0.5) * (p > 0)  # an infinite term would be NaN in the reference, where its weight is 0
+    w = rng.integers(0, 3, n).astype(float)
+    want, scale = expected(name, p, p if name == "entropy" else q, normalize, weights=w)
+    close = 1e-5 if dtype is np.float32 else 1e-13
+    for P, Q in ((p, q), (sp.csr_array(p), sp.csr_matrix(q)), (sp.csc_array(p), q), (p, sp.coo_array(q))):
+        got = measure(name, P, Q, normalize=normalize, weights=w)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, want, rtol=close, atol=close * np.where(np.isfinite(scale), scale, 0).max())
+
+
+def test_an_outcome_of_weight_zero_is_left_out():
+    p, q = np.array([0.5, 0.5, np.nan]), np.array([0.5, 0.0, 0.5])
+    for P, Q in ((p, q), (sp.csr_array(p[np.newaxis]), sp.csr_array(q[np.newaxis]))):
+        assert kl_divergence(P, Q, weights=[1, 0, 0]) == 0.0
+        assert kl_divergence(P, Q, weights=[1, 1, 0]) == np.inf
+        assert np.isnan(kl_divergence(P, Q, weights=[1, 0, 1]))
+
+
 def test_weights_are_refused():
     with pytest.raises(ValueError, match=r"weights must have shape \(2,\), got \(3,\)"):
         entropy([0.5, 0.5], weights=[1, 1, 1])
-    with pytest.raises(ValueError, match="not available for sparse"):
-        entropy(sp.eye_array(2, format="csr"), weights=[1, 1])
+    with pytest.raises(ValueError, match=r"weights must have shape \(2,\), got \(1, 2\)"):
+        entropy(sp.eye_array(2, format="csr"), weights=[[1, 1]])
+
+
+@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_sums_out_of_range_are_normalized(name, dtype, n):
+    """Rows times powers of 2, whose sums overflow or are denormal, have the measures of the rows."""
+    limits = np.finfo(dtype)
+    rng = np.random.default_rng(n)
+    p, q = (rng.integers(1, 8, (4, n)).astype(dtype) / 8 for _ in range(2))
+    want = measure(name, p, q, normalize=True)
+    for exponent in (limits.maxexp, limits.maxexp - 2, limits.minexp, limits.minexp - limits.nmant + 3):
+        far = np.ldexp(p, exponent)
+        assert np.isfinite(far).all()
+        for P, Q in ((far, q), (far, np.ldexp(q, exponent)), (p, np.ldexp(q, exponent))):
+            np.testing.assert_allclose(measure(name, P, Q, normalize=True), want, rtol=4 * limits.eps)
+            np.testing.assert_allclose(
+                measure(name, sp.csr_array(P), sp.csr_array(Q), normalize=True), want, rtol=4 * limits.eps
+            )
+            w = np.ones(n)
+            np.testing.assert_allclose(
+                measure(name, P, Q, normalize=True, weights=w), want, rtol=1e-4 if dtype is np.float32 else 1e-11
+            )
+        np.testing.assert_array_equal(conditional_probability(far), conditional_probability(p))
+        np.testing.assert_array_equal(
+            conditional_probability(sp.csr_array(far)).toarray(), conditional_probability(sp.csr_array(p)).toarray()
+        )
+        for joint in (far, sp.csr_array(far)):
+            assert mutual_information(joint, normalize=True) == pytest.approx(
+                mutual_information(p, normalize=True), rel=1e-4 if dtype is np.float32 else 1e-12
+            )
+        np.testing.assert_allclose(
+            pairwise_js(far, q, normalize=True), pairwise_js(p, q, normalize=True), rtol=8 * limits.eps
+        )
 
 
 @pytest.mark.parametrize("base", [1, 1.0, 0.5, 0, -2, np.nan, "2", "nats", True])

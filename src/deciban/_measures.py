@@ -12,7 +12,6 @@ import scipy.sparse as sp
 from deciban._arrays import csr_parts
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
-from deciban.special import entr, rel_entr, xlogy
 
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
@@ -69,8 +68,51 @@ def _checked(p: Any) -> Any:
     data, indices, indptr = csr_parts(p)
     n_entries = int(indptr[-1])
     X = sp.csr_matrix(p.shape)
-    X.data, X.indices, X.indptr = data[:n_entries].astype(np.float64), indices[:n_entries].copy(), indptr.copy()
+    narrow = data.dtype in (np.float32, np.float16)
+    X.data = data[:n_entries].astype(np.float32 if narrow else np.float64)
+    X.indices, X.indptr = indices[:n_entries].copy(), indptr.copy()
     return X
+
+
+def shares(X: Any, axis: int | None) -> Any:
+    """Return X, dense or CSR rows, divided by its sums along an axis, or by the sum of all; float32 stays."""
+    sparse = sp.issparse(X)
+    table = _as_row(X) if sparse and axis is None else X
+    with np.errstate(all="ignore"):
+        # the sum of finite numbers may not be: a power of 2 changes none of their digits
+        total = _sum(table, axis)
+        if np.isinf(total).any():
+            table = _in_range(table, axis, np.isinf(total))
+            total = _sum(table, axis)
+        if not sparse:
+            return np.divide(table, total, dtype=np.float64).astype(X.dtype, copy=False)
+        found = X.copy()
+        found.data = (table.data / np.repeat(total.ravel(), np.diff(table.indptr))).astype(X.dtype, copy=False)
+        return found
+
+
+def _as_row(X: Any) -> Any:
+    """Return a row of all entries of a CSR matrix."""
+    n = len(X.data)
+    return sp.csr_matrix((X.data, np.arange(n), [0, n]), shape=(1, max(n, 1)))
+
+
+def _sum(X: Any, axis: int | None) -> Array:
+    if sp.issparse(X):
+        return np.asarray(X.sum(axis=1, dtype=np.float64))
+    return np.asarray(X.sum(axis=axis, keepdims=True, dtype=np.float64))
+
+
+def _in_range(X: Any, axis: int | None, where: Any = True) -> Any:
+    """Return X, dense or CSR rows, times powers of 2 along an axis that bring the largest values near 1."""
+    if sp.issparse(X):
+        largest = abs(X).max(axis=1).toarray()
+        found = X.copy()
+        exponent = np.where(where, np.frexp(largest)[1], 0)
+        found.data = np.ldexp(X.data, -np.repeat(exponent.ravel(), np.diff(X.indptr)))
+        return found
+    largest = np.abs(X).max(axis=axis, keepdims=True, initial=0)
+    return np.ldexp(X, np.where(where, -np.frexp(largest)[1], 0))
 
 
 def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, axis: int, weights: Any) -> Measured:
@@ -80,74 +122,54 @@ def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, ax
     n = P.shape[-1]
     if Q.shape[-1] != n:
         raise ValueError(f"p and q must have the same number of outcomes, got {n} and {Q.shape[-1]}")
-    if weights is not None:
-        return _weighted(measure, P, Q, normalize, np.asarray(weights, dtype=np.float64)) * scale
+    w = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+    if weights is not None and w.shape != (n,):
+        raise ValueError(f"weights must have shape ({n},), got {w.shape}")
+    dtype = np.result_type(P.dtype, Q.dtype)
     if sp.issparse(P) or sp.issparse(Q):
-        return _sparse(measure, P, Q, normalize) * scale
-    shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
-    dtype = np.result_type(P, Q)
-    n_rows = math.prod(shape)
-    P2 = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(n_rows, n)
-    if Q.ndim == 1 or Q.shape[:-1] == (1,):
-        Q2 = np.ascontiguousarray(Q, dtype).reshape(1, n)
+        P, Q = (X if sp.issparse(X) else sp.csr_matrix(np.atleast_2d(X)) for X in (P, Q))
+        if P.shape[0] == 1 and Q.shape[0] > 1:
+            P = sp.csr_matrix(np.ones((Q.shape[0], 1), P.dtype)) @ P
+        if Q.shape[0] not in (1, P.shape[0]):
+            raise ValueError(f"p and q must have as many rows, or one of them one, got {P.shape[0]} and {Q.shape[0]}")
+        shape: tuple[int, ...] = P.shape[:1]
     else:
-        Q2 = np.ascontiguousarray(np.broadcast_to(Q, (*shape, n)), dtype).reshape(n_rows, n)
-    out = np.empty(len(P2))
-    if len(P2):
-        blocks = cut(len(P2), max(1, BLOCK // max(n, 1), len(P2) // _BLOCKS))
+        shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
+        n_rows = math.prod(shape)
+        one = Q.ndim == 1 or Q.shape[:-1] == (1,)
+        P = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(n_rows, n)
+        Q = Q if one else np.broadcast_to(Q, (*shape, n))
+        Q = np.ascontiguousarray(Q, dtype).reshape(1 if one else n_rows, n)
+    out = _by_row(measure, P, Q, normalize, w)
+    lost = np.flatnonzero(np.isnan(out)) if normalize else ()
+    if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
+        q_lost = Q if Q.shape[0] == 1 else Q[lost]
+        out[lost] = _by_row(measure, _in_range(P[lost], 1), _in_range(q_lost, 1), normalize, w)
+    out *= scale
+    return out.reshape(shape).astype(dtype, copy=False) if shape else dtype.type(out[0])
+
+
+def _by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
+    """Measure rows, both dense or both CSR, in float64; Q may have one row."""
+    out = np.empty(P.shape[0])
+    if sp.issparse(P):
+        index = np.result_type(P.indices, Q.indices, P.indptr, Q.indptr)
+        parts = [
+            np.ascontiguousarray(array, dtype)
+            for X in (P, Q)
+            for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
+        ]
+        # a task clears a row of scratch, which should not cost more than its entries
+        n_tasks = max(1, min(16, (P.nnz + Q.nnz) // max(P.shape[1], BLOCK)))
+        blocks = cut(len(out), max(1, -(-len(out) // n_tasks)))
 
         def task(block: int, _: int) -> None:
-            divergences.dense_rows(measure, P2, Q2, normalize, *blocks[block], out)
+            divergences.sparse_rows(measure, *parts, normalize, weights, P.shape[1], *blocks[block], out)
+    else:
+        blocks = cut(len(out), max(1, BLOCK // max(P.shape[1], 1), len(out) // _BLOCKS))
 
-        run_blocks(task, len(blocks))
-    out *= scale
-    if not shape:
-        return dtype.type(out[0])
-    return out.reshape(shape).astype(dtype, copy=False)
-
-
-def _sparse(measure: int, P: Any, Q: Any, normalize: bool) -> Array:
-    """Measure CSR rows; a dense partner is taken by its entries that are not 0."""
-    P, Q = (X if sp.issparse(X) else sp.csr_matrix(np.atleast_2d(X).astype(np.float64, copy=False)) for X in (P, Q))
-    if P.shape[0] == 1 and Q.shape[0] > 1:
-        P = sp.csr_matrix(np.ones((Q.shape[0], 1))) @ P
-    if Q.shape[0] not in (1, P.shape[0]):
-        raise ValueError(f"p and q must have as many rows, or one of them one, got {P.shape[0]} and {Q.shape[0]}")
-    index = np.result_type(P.indices, Q.indices, P.indptr, Q.indptr)
-    parts = [
-        np.ascontiguousarray(array, dtype)
-        for X in (P, Q)
-        for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
-    ]
-    out = np.empty(P.shape[0])
-    # a task clears a row of scratch, which should not cost more than its entries
-    n_tasks = max(1, min(16, (P.nnz + Q.nnz) // max(P.shape[1], BLOCK)))
-    blocks = cut(len(out), max(1, -(-len(out) // n_tasks)))
-
-    def task(block: int, _: int) -> None:
-        divergences.sparse_rows(measure, *parts, normalize, P.shape[1], *blocks[block], out)
+        def task(block: int, _: int) -> None:
+            divergences.dense_rows(measure, P, Q, normalize, weights, *blocks[block], out)
 
     run_blocks(task, len(blocks))
     return out
-
-
-def _weighted(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Measured:
-    """Measure with a weight for every outcome: the terms are made, weighed and summed."""
-    if weights.shape != (P.shape[-1],):
-        raise ValueError(f"weights must have shape ({P.shape[-1]},), got {weights.shape}")
-    if sp.issparse(P) or sp.issparse(Q):
-        raise ValueError("weights of outcomes are not available for sparse rows")
-    if normalize:
-        with np.errstate(all="ignore"):
-            P, Q = (X / X.sum(axis=-1, keepdims=True) for X in (P, Q))
-    if measure == divergences.ENTROPY:
-        terms = entr(P)
-    elif measure == divergences.CROSS:
-        terms = -xlogy(P, Q)
-    elif measure == divergences.KL:
-        terms = rel_entr(P, Q)
-    else:
-        middle = 0.5 * (P + Q)
-        terms = 0.5 * (rel_entr(P, middle) + rel_entr(Q, middle))
-    with np.errstate(all="ignore"):
-        return (terms @ weights).astype(np.result_type(P, Q), copy=False)

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import entries
 from deciban._kernels import divergences
-from deciban._measures import BLOCK, Array, Measured, measure, rows, unit
+from deciban._measures import BLOCK, Array, Measured, measure, rows, shares, unit
 from deciban._parallel import cut, run_blocks
 from deciban.naive_bayes import _counts as counting
 from deciban.special import logsumexp, normalize_log_joint, rel_entr
@@ -63,7 +63,7 @@ def entropy(
     axis : int, default=-1
         Along which the outcomes lie.
     weights : array-like of shape (n_outcomes,), default=None
-        Factors of the terms (dense input only); None for ones.
+        Factors of the terms, for outcomes; None for ones. A weight of 0 leaves its term out.
 
     Returns
     -------
@@ -336,8 +336,7 @@ def log_likelihood(
         raise ValueError("y and weights go with a model, and p is none")
     q = np.asarray(p, dtype=np.float64)
     if normalize:
-        with np.errstate(all="ignore"):
-            q = q / q.sum(axis=axis, keepdims=True)
+        q = shares(q, axis)
     return -cross_entropy(X, q, base=base, axis=axis)
 
 
@@ -406,16 +405,11 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -
     if sp.issparse(joint):
         if alpha:
             raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
-        table = rows(joint, axis, "joint")
-        total = np.asarray(table.sum(axis=1)).ravel()
-        table = table.copy()
-        with np.errstate(all="ignore"):
-            table.data /= np.repeat(total, np.diff(table.indptr))
+        table = shares(rows(joint, axis, "joint"), 1)
         return table if axis in (-1, 1) else table.T.tocsr()
     counts = np.asarray(joint)
     counts = counts.astype(np.result_type(counts, np.float32) if counts.dtype.kind == "f" else np.float64) + alpha
-    with np.errstate(all="ignore"):
-        return counts / counts.sum(axis=axis, keepdims=True)
+    return shares(counts, axis)
 
 
 def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
@@ -469,8 +463,7 @@ def _joint(joint: Any, normalize: bool) -> tuple[Any, Array, Array]:
     if P.ndim != 2:
         raise ValueError(f"joint must have two dimensions, got {P.ndim}")
     if normalize:
-        with np.errstate(all="ignore"):
-            P = P * (1.0 / P.sum())
+        P = shares(P, None)
     return P, np.asarray(P.sum(axis=1)).ravel(), np.asarray(P.sum(axis=0)).ravel()
 
 
