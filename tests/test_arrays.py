@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from deciban import _arrays
 from deciban._arrays import aligned_empty, csr_parts, make_csr
 from deciban._kernels import csr
 
@@ -123,3 +124,29 @@ def test_aligned_arrays_start_on_a_cache_line(shape):
     assert table.shape == shape
     assert table.flags.c_contiguous
     assert table.flags.writeable
+
+
+def test_large_arrays_leave_their_memory_to_the_next_but_only_when_no_view_is_left():
+    n = (1 << 20) // 8 + 3
+    first = aligned_empty((n, 2))
+    assert first.ctypes.data % 64 == 0
+    first[:] = 7.0
+    view, where = first.T[1][5:], first.ctypes.data
+    del first
+    second = aligned_empty((n, 2))
+    assert second.ctypes.data != where
+    second[:] = 0.0
+    assert (view == 7.0).all()
+    del view
+    third = aligned_empty((2 * n - 5,))
+    assert third.ctypes.data == where
+    assert aligned_empty((10,)).ctypes.data % 64 == 0
+    fourth = aligned_empty((n // 2, 2), np.float32)  # far smaller than what is there
+    assert (fourth.shape, fourth.dtype) == ((n // 2, 2), np.float32)
+
+
+def test_little_memory_is_kept():
+    for _ in range(3):
+        arrays = [aligned_empty((1 << 22,)) for _ in range(4)]  # 32 MB each
+        del arrays
+        assert sum(map(len, _arrays._reserve)) <= 1 << 26

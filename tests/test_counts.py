@@ -1,7 +1,9 @@
 """The tables behind naive Bayes: counts of 16 bits while they do, scores in single precision while they decide."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ NO_WEIGHTS = np.empty(0)
 
 
 def cells(model):
-    return vars(model)["feature_count_"].table
+    return vars(model)["feature_count_"].cells.table
 
 
 def narrow(model):
@@ -132,6 +134,20 @@ def test_counts_that_somebody_looked_at_are_doubles_and_grow_in_place():
     model.partial_fit(X[:2], np.array([0, 1]))
     assert view.sum() == 42
     assert model.feature_count_ is view
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_tables_go_with_their_model_and_leave_their_memory(name):
+    X, y = large()
+    model = getattr(ours, name)().fit(X, y)
+    model.predict(X)
+    gone = weakref.ref(cells(model))
+    gc.disable()
+    try:
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_twin_does_not_write_into_the_original():

@@ -18,6 +18,8 @@ CSR_TYPES = (sp.csr_matrix, sp.csr_array)
 DATA_DTYPES = tuple(np.dtype(name) for name in ("float64", "float32", "int64", "int32"))
 INDEX_DTYPES = (np.dtype(np.int64), np.dtype(np.int32))
 _LINE = 64  # bytes of a cache line
+_LARGE = 1 << 20  # bytes from which on an array's memory is kept for another
+_RESERVED = 1 << 26  # bytes kept at most
 
 
 def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
@@ -97,15 +99,53 @@ def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np
     return {key: kernel.__signatures__["|".join(names[dtype.name] for dtype in key)] for key in keys}
 
 
+class _Room:
+    """Memory of a large array, which goes to the reserve when neither the array nor a view of it is left."""
+
+    def __init__(self, memory: Array) -> None:
+        self._memory = memory
+        start = memory.ctypes.data
+        # an array made of this one has it for its base, and so has every view of the array: NumPy stops there
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": "|u1",
+            "data": (start + -start % _LINE, False),
+            "shape": (len(memory) - _LINE,),
+        }
+
+    def __del__(self) -> None:
+        _reserve.append(self._memory)
+        while sum(map(len, _reserve)) > _RESERVED:
+            _reserve.pop(0)
+
+
+_reserve: list[Array] = []
+
+
 def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
     """Return an uninitialised C-contiguous array that starts on a cache line.
 
-    NumPy's own start anywhere: a run of 20 doubles out of a table then touches four lines where three would do.
+    NumPy's own start anywhere: a run of 20 doubles out of a table then touches four lines where three would do. And the
+    first touch of fresh memory, which the system has to clear, can cost more than all that is done with it (5 to 20 ms
+    for the 20 MB of a table, on a virtual machine), so that the memory of large arrays that nobody holds any more, up
+    to 64 MB of it, is kept for the next of about that size.
     """
-    n_values, size = math.prod(shape), np.dtype(dtype).itemsize
-    room = np.empty(n_values + _LINE // size, dtype)
-    skip = -room.ctypes.data % _LINE // size
-    return room[skip : skip + n_values].reshape(shape)
+    dtype = np.dtype(dtype)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes < _LARGE:
+        memory = np.empty(n_bytes + _LINE, np.uint8)
+        skip = -memory.ctypes.data % _LINE
+        return memory[skip : skip + n_bytes].view(dtype).reshape(shape)
+    for i, memory in enumerate(_reserve):
+        if n_bytes <= len(memory) - _LINE <= 2 * n_bytes:
+            try:
+                memory = _reserve.pop(i)
+            except IndexError:  # another thread took one
+                break
+            if n_bytes <= len(memory) - _LINE:
+                return np.asarray(_Room(memory))[:n_bytes].view(dtype).reshape(shape)
+            break
+    return np.asarray(_Room(np.empty(n_bytes + _LINE, np.uint8))).view(dtype).reshape(shape)
 
 
 def make_csr(

@@ -19,6 +19,8 @@ pointer or an index out of range; nothing is read or written there), NONFINITE, 
 no whole number below 65,536, and what else is wrong is not known: to be done in double precision).
 """
 
+from libc.string cimport memset
+
 from deciban._kernels.prefetch cimport PREFETCH
 
 ctypedef fused data_t:
@@ -172,7 +174,7 @@ def sum_rows(
     const Py_ssize_t[::1] order, const double[::1] weights, int class_start, int class_stop, bint binary,
     double threshold, cell_t[:, ::1] table,
 ):
-    """Add the rows of classes [class_start, class_stop) to `table`; return the kinds of trouble met, or 0.
+    """Set `table` to the sums of rows for classes [class_start, class_stop); return the kinds of trouble met, or 0.
 
     `starts` and `order` are those of :func:`group_rows`. `weights` may be empty, for ones, and is with cells of 16
     bits. With `binary`, a value counts as 1 if it is above `threshold`, else as 0. After WIDE or MALFORMED the table is
@@ -192,10 +194,12 @@ def sum_rows(
         for i in range(starts[c], starts[c + 1]):
             if not 0 <= order[i] < n_rows:
                 raise ValueError("the order is of rows that are not there")
-    if data.shape[0] == 0 or order.shape[0] == 0:
-        return 0
     with nogil:
         for c in range(class_start, class_stop):
+            # perhaps the first touch of fresh pages, on the thread that goes on to use them
+            memset(&table[c, 0], 0, n_features * sizeof(cell_t))
+            if starts[c] == starts[c + 1] or data.shape[0] == 0:
+                continue
             trouble |= _sum_rows(
                 &data[0], &indices[0], indptr, indices.shape[0], &order[0] + starts[c], starts[c + 1] - starts[c],
                 weights, binary, threshold, &table[c, 0], n_features)
@@ -328,8 +332,7 @@ cdef unsigned int _grow_rows(
 
 
 def add(const cell_t[:, ::1] increments, cell_t[:, ::1] table, unsigned char[::1] done):
-    """Do `table += increments`, sums that are known to fit, and set `done[0]` with no chance for an interrupt in between.
-    """
+    """Do `table += increments`, sums that fit, and set `done[0]` with no chance for an interrupt in between."""
     cdef Py_ssize_t i, k
     if increments.shape[0] != table.shape[0] or increments.shape[1] != table.shape[1]:
         raise ValueError("increments and table do not agree in shape")

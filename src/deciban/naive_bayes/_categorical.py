@@ -174,7 +174,7 @@ class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
         """Add the counts so far, which may know of more categories than this batch, or of fewer."""
         entry = self.__dict__["category_count_"]
         if isinstance(entry, Counts):
-            past = [entry.table[start:stop] for start, stop in _ranges(entry.starts)]
+            past = [entry.cells.table[start:stop] for start, stop in _ranges(entry.starts)]
         else:
             past = [np.asarray(count, dtype=np.float64).T for count in self.category_count_]
         now = [table[start:stop] for start, stop in _ranges(starts)]
@@ -208,8 +208,8 @@ class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
             self._update_feature_log_prob(alpha)
         else:
             self.feature_log_prob_ = lazy = Table(log_prob)
-            self.category_count_ = counted = Counts(table, view)
-            counted.starts, counted.dependents = starts, (lazy,)
+            self.category_count_ = counted = Counts(counting.Cells(table), view, lazy)
+            counted.starts = starts
         self._update_class_log_prior(class_prior=self.class_prior)
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:

@@ -128,7 +128,7 @@ def count_sparse(
     bounds = balanced(codes, indptr, n_classes, n_threads)
     for dtype in _CELL_DTYPES[1:] if len(weights) else _CELL_DTYPES:
         kernel = _sum_rows[data.dtype, indices.dtype, dtype]
-        table = np.zeros((n_classes, n_features), dtype)
+        table = aligned_empty((n_classes, n_features), dtype)
         trouble = [0] * (len(bounds) - 1)
 
         def count(block: int, _: int, kernel: Any = kernel, table: Array = table, trouble: Any = trouble) -> None:
@@ -170,32 +170,43 @@ def count_dense(
     return table, int(np.bitwise_or.reduce(trouble))
 
 
-class Counts(Lazy):
-    """``feature_count_`` or ``category_count_``: the table that fit adds to, and ``view``, how the attribute shows it.
+class Cells:
+    """The table that fit adds to, of uint16 as long as that is enough and nobody outside has seen it.
 
-    The logarithms belong to the counts as fit left them. Somebody who sees the counts can write to them, so the
-    logarithms are made first.
+    It stands by itself so that nothing refers in a circle: tables go when their estimator goes, not later.
     """
 
-    __slots__ = ("dependents", "starts", "table")
+    __slots__ = ("table",)
 
-    starts: Array  # of each feature's rows, where a feature has several
-
-    def __init__(self, table: Array, view: Callable[[], Any] | None = None) -> None:
-        def make() -> Any:
-            for dependent in self.dependents:
-                dependent.made()
-            return view() if view else self.wide()
-
-        super().__init__(make)
+    def __init__(self, table: Array) -> None:
         self.table = table
-        self.dependents: tuple[Table, ...] = ()
 
     def wide(self) -> Array:
         """Return the table in double precision, in which it is kept from then on."""
         if self.table.dtype != np.float64:
             self.table = self.table.astype(np.float64)
         return self.table
+
+
+class Counts(Lazy):
+    """``feature_count_`` or ``category_count_``: its cells, and ``view``, which makes the attribute of them.
+
+    The logarithms belong to the counts as fit left them. Somebody who sees the counts can write to them, so the
+    logarithms are made first.
+    """
+
+    __slots__ = ("cells", "starts")
+
+    starts: Array  # of each feature's rows, where a feature has several
+
+    def __init__(self, cells: Cells, view: Callable[[], Any], *dependents: Table) -> None:
+        def make() -> Any:
+            for dependent in dependents:
+                dependent.made()
+            return view()
+
+        super().__init__(make)
+        self.cells = cells
 
 
 class Table(Lazy):

@@ -15,7 +15,7 @@ from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
-from deciban.naive_bayes._counts import Counts, Table, TableAttribute
+from deciban.naive_bayes._counts import Cells, Counts, Table, TableAttribute
 from deciban.naive_bayes._generate import Generates, sample_documents, sample_presences
 from deciban.naive_bayes._posterior import LinearPosterior, stand_for
 
@@ -152,7 +152,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                     increments, _ = self._count_rows(rows, codes, weights)
                 self._set_now(increments if table is None else table + increments, alpha)
                 return self
-            counted = self._set_lazily(increments if table is None else table, alpha)
+            cells = self._set_lazily(increments if table is None else table, alpha)
             # nothing after this changes the counts before it is certain to succeed
             if increments is None:
                 binary, threshold = self._threshold(rows.dtype)
@@ -161,7 +161,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                 if whole and counting.grow_rows[dtypes](*parts, codes, binary, threshold, table, done):
                     return self
                 order, _ = counting.group_rows(codes, len(self.classes_))
-                table = counted.wide()
+                table = cells.wide()
                 scratch = np.zeros(table.shape[1])
                 counting.merge_rows[dtypes](*parts, codes, order, weights, binary, threshold, scratch, table, done)
             elif table is not None:
@@ -169,7 +169,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                     not table.dtype == increments.dtype == np.uint16
                     or int(table.max()) + int(increments.max()) >= 1 << 16
                 ):
-                    table, increments = counted.wide(), increments.astype(np.float64, copy=False)
+                    table, increments = cells.wide(), increments.astype(np.float64, copy=False)
                 counts.add(increments, table, done)
             return self
 
@@ -237,8 +237,8 @@ class _CountingNB(LinearPosterior, Generates, Twin):
         """Return the counts so far, to be added to in place."""
         entry = self.__dict__.get("feature_count_")
         expected = (len(self.classes_), self.n_features_in_)
-        if isinstance(entry, Counts) and entry.table.shape == expected:
-            return entry.table
+        if isinstance(entry, Counts) and entry.cells.table.shape == expected:
+            return entry.cells.table
         count = self.feature_count_
         if not isinstance(count, np.ndarray) or count.dtype.kind not in "fiu" or count.shape != expected:
             raise ValueError(
@@ -260,17 +260,16 @@ class _CountingNB(LinearPosterior, Generates, Twin):
         self._update_feature_log_prob(alpha)
         self._update_class_log_prior(class_prior=self.class_prior)
 
-    def _set_lazily(self, table: Array, alpha: Any) -> Counts:
+    def _set_lazily(self, table: Array, alpha: Any) -> Cells:
         """Set the attributes that depend on the counts, to be made of them when somebody asks."""
-        counted = Counts(table)
-        log_prob = self._lazy_log_prob(counted, np.array(alpha, dtype=np.float64))
-        counted.dependents = (log_prob,)
-        self.feature_count_ = counted
+        cells = Cells(table)
+        log_prob = self._lazy_log_prob(cells, np.array(alpha, dtype=np.float64))
+        self.feature_count_ = Counts(cells, cells.wide, log_prob)
         self.feature_log_prob_ = log_prob
         self._update_class_log_prior(class_prior=self.class_prior)
-        return counted
+        return cells
 
-    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
+    def _lazy_log_prob(self, cells: Cells, alpha: Array) -> Table:
         raise NotImplementedError
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -363,10 +362,10 @@ class MultinomialNB(_DocumentNB, parent.MultinomialNB):
     array(['spam'], dtype='<U4')
     """
 
-    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
+    def _lazy_log_prob(self, cells: Cells, alpha: Array) -> Table:
         return Table(
-            lambda: counting.multinomial_log_prob(counted.table, alpha).T,
-            lambda: counting.narrow_multinomial(counted.table, alpha),
+            lambda: counting.multinomial_log_prob(cells.table, alpha).T,
+            lambda: counting.narrow_multinomial(cells.table, alpha),
         )
 
     def _multinomial(self) -> Any:
@@ -425,12 +424,12 @@ class ComplementNB(_DocumentNB, parent.ComplementNB):
         self.feature_all_ = table.sum(axis=0, dtype=np.float64)
         super()._set_now(table, alpha)
 
-    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
+    def _lazy_log_prob(self, cells: Cells, alpha: Array) -> Table:
         norm = self.norm
-        self.feature_all_ = feature_all = Lazy(lambda: counting.feature_totals(counted.table))
+        self.feature_all_ = feature_all = Lazy(lambda: counting.feature_totals(cells.table))
 
         def weights(dtype: Any) -> tuple[Array, float]:
-            return counting.complement_weights(counted.table, feature_all.get(), alpha, norm, dtype)
+            return counting.complement_weights(cells.table, feature_all.get(), alpha, norm, dtype)
 
         return Table(lambda: weights(np.float64)[0].T, lambda: weights(np.float32))
 
@@ -513,9 +512,9 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
         # without binarize a feature can count for more than its sample; an array of alpha fits no class count
         return self.binarize is None or np.ndim(alpha) > 0 or super()._can_warn(alpha, weights, rows, past)
 
-    def _lazy_log_prob(self, counted: Counts, alpha: Array) -> Table:
+    def _lazy_log_prob(self, cells: Cells, alpha: Array) -> Table:
         class_count = self.class_count_
-        return Table(lambda: counting.bernoulli_log_prob(counted.table, class_count, alpha).T)
+        return Table(lambda: counting.bernoulli_log_prob(cells.table, class_count, alpha).T)
 
     def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Any:
         return sample_presences(self, codes, seed)
