@@ -24,6 +24,8 @@ from libc.float cimport DBL_MAX
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from deciban._kernels.prefetch cimport PREFETCH
+
 from deciban._kernels.special cimport special_double_ops, special_double_select
 
 from libc.math cimport fabs
@@ -75,6 +77,7 @@ cdef const special_double_ops* special = special_double_select()
 cdef enum:
     CHUNK = 64
     AHEAD = 32
+    FAR = 1024  # entries
     LANES = 8
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
 
@@ -146,6 +149,9 @@ cdef int _sparse_rows(
         j = begin
         while j < end:
             n = min(end - j, CHUNK)
+            for i in range(0, min(n, n_entries - j - FAR), 8):
+                PREFETCH(&data[j + i + FAR])
+                PREFETCH(&indices[j + i + FAR])
             # loops that become vector code: signs are gathered by "or"
             signs = 0
             for i in range(n):
