@@ -55,46 +55,41 @@ static void add(const real *restrict x, const int32_t *restrict indices, ptrdiff
     }
 }
 
-static norms add_measured(const real *restrict x, const int32_t *restrict indices, ptrdiff_t n, double step,
-                          real *restrict w) {
-    double squares[LANES] = {0.0}, magnitudes[LANES] = {0.0};
+/* The compiler makes one copy for each value of `magnitudes`, which is known where this is called. */
+static inline __attribute__((always_inline)) norms add_and_measure(const real *restrict x, const int32_t *restrict indices,
+                                                                   ptrdiff_t n, double step, real *restrict w,
+                                                                   int magnitudes) {
+    double s[LANES] = {0.0}, m[LANES] = {0.0}, rest = 0.0, rest_m = 0.0;
     ptrdiff_t i = 0;
+#define MOVE(at, f, square, magnitude)                  \
+    do {                                                \
+        real value = (real)(w[f] + x[at] * step);       \
+        w[f] = value;                                   \
+        square += (double)(value * value);              \
+        if (magnitudes) magnitude += fabs((double)value); \
+    } while (0)
     if (indices == NULL) {
         for (; i + LANES <= n; i += LANES) {
-            for (int lane = 0; lane < LANES; lane++) {
-                real value = (real)(w[i + lane] + x[i + lane] * step);
-                w[i + lane] = value;
-                squares[lane] += (double)(value * value);
-                magnitudes[lane] += fabs((double)value);
-            }
+            for (int lane = 0; lane < LANES; lane++) MOVE(i + lane, i + lane, s[lane], m[lane]);
         }
-        double square = 0.0, magnitude = 0.0;
-        for (; i < n; i++) {
-            real value = (real)(w[i] + x[i] * step);
-            w[i] = value;
-            square += (double)(value * value);
-            magnitude += fabs((double)value);
-        }
-        return (norms){total(squares) + square, total(magnitudes) + magnitude};
+        for (; i < n; i++) MOVE(i, i, rest, rest_m);
+        return (norms){total(s) + rest, total(m) + rest_m};
     }
-    double s = 0.0, t = 0.0, u = 0.0, v = 0.0;
-    for (; i + 2 <= n; i += 2) {
-        real first = (real)(w[indices[i]] + x[i] * step);
-        w[indices[i]] = first;
-        real second = (real)(w[indices[i + 1]] + x[i + 1] * step);
-        w[indices[i + 1]] = second;
-        s += (double)(first * first);
-        t += (double)(second * second);
-        u += fabs((double)first);
-        v += fabs((double)second);
+    double t = 0.0, u = 0.0, v = 0.0, t_m = 0.0, u_m = 0.0, v_m = 0.0;
+    for (; i + 4 <= n; i += 4) {
+        MOVE(i, indices[i], rest, rest_m);
+        MOVE(i + 1, indices[i + 1], t, t_m);
+        MOVE(i + 2, indices[i + 2], u, u_m);
+        MOVE(i + 3, indices[i + 3], v, v_m);
     }
-    for (; i < n; i++) {
-        real value = (real)(w[indices[i]] + x[i] * step);
-        w[indices[i]] = value;
-        s += (double)(value * value);
-        u += fabs((double)value);
-    }
-    return (norms){s + t, u + v};
+    for (; i < n; i++) MOVE(i, indices[i], rest, rest_m);
+#undef MOVE
+    return (norms){(rest + t) + (u + v), (rest_m + t_m) + (u_m + v_m)};
+}
+
+static norms add_measured(const real *x, const int32_t *indices, ptrdiff_t n, double step, int magnitudes, real *w) {
+    if (magnitudes) return add_and_measure(x, indices, n, step, w, 1);
+    return add_and_measure(x, indices, n, step, w, 0);
 }
 
 static double squares(const real *x, ptrdiff_t n) {

@@ -19,8 +19,9 @@ typedef struct {
         double (*dot)(const real *x, const int32_t *indices, ptrdiff_t n, const real *w);                          \
         /* w[indices[i]] += step * x[i]. */                                                                        \
         void (*add)(const real *x, const int32_t *indices, ptrdiff_t n, double step, real *w);                     \
-        /* The same; returns the sums of w[indices[i]]^2 and of |w[indices[i]]| as they are then. */               \
-        norms (*add_measured)(const real *x, const int32_t *indices, ptrdiff_t n, double step, real *w);           \
+        /* The same; returns the sums of w[indices[i]]^2 and, if asked for, of |w[indices[i]]|, as they are then. */ \
+        norms (*add_measured)(const real *x, const int32_t *indices, ptrdiff_t n, double step, int magnitudes,     \
+                              real *w);                                                                            \
         /* The sum of x[i]^2. */                                                                                   \
         double (*squares)(const real *x, ptrdiff_t n);                                                             \
         /* Whether w holds neither NaN nor infinity. */                                                            \

@@ -26,10 +26,10 @@ penalty, ACL 2009; K. Crammer et al., Online passive-aggressive algorithms, JMLR
 Journal of Statistical Software 8 (2003); M. Matsumoto, T. Nishimura, Mersenne Twister, ACM TOMACS 8 (1998).
 """
 
-from libc.math cimport exp, fabs, isfinite, log1p, pow, sqrt
+from libc.math cimport exp, fabs, isfinite, log, pow, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
-from deciban._kernels.prefetch cimport PREFETCH
+from deciban._kernels.prefetch cimport PREFETCH_L2
 from deciban._kernels.sample cimport (
     norms, sample_double_ops, sample_double_select, sample_float_ops, sample_float_select,
 )
@@ -85,7 +85,7 @@ cdef enum:
     PA2
 
 cdef enum:
-    AHEAD = 4  # rows asked for before their turn
+    AHEAD = 3  # rows asked for before their turn
 
 _LOSSES = {
     "hinge": HINGE, "perceptron": PERCEPTRON, "squared_hinge": SQUARED_HINGE, "log_loss": LOG_LOSS,
@@ -118,15 +118,16 @@ cdef class Descent:
         self.first = 1.0 / (sqrt(1.0 / sqrt(alpha)) * alpha) if self.rate == OPTIMAL else 0.0
 
 
-cdef inline void _loss(int loss, double y, double p, double epsilon, double* value, double* slope) noexcept nogil:
-    # the loss and its derivative by p
+cdef inline double _loss(int loss, double y, double p, double epsilon, double* value, double* slope) noexcept nogil:
+    # the loss and its derivative by p; the loss is value + log(what is returned), as one logarithm does for many rows
     cdef double z, small
     if loss == LOG_LOSS:
         z = y * p
         small = exp(-fabs(z))
-        value[0] = log1p(small) + (0.0 if z > 0 else -z)
+        value[0] = 0.0 if z > 0 else -z
         slope[0] = -y * (small if z > 0 else 1.0) / (1.0 + small)
-    elif loss == HINGE or loss == PERCEPTRON:
+        return 1.0 + small
+    if loss == HINGE or loss == PERCEPTRON:
         z = (1.0 if loss == HINGE else 0.0) - y * p
         value[0] = z if z >= 0 else 0.0
         slope[0] = -y if z >= 0 else 0.0
@@ -161,6 +162,7 @@ cdef inline void _loss(int loss, double y, double p, double epsilon, double* val
         else:
             value[0] = z * z
             slope[0] = 2.0 * z if p > y else -2.0 * z
+    return 1.0
 
 
 cdef inline void _settle(real_t* w, real_t* average, Py_ssize_t n, double* state) noexcept nogil:
@@ -205,7 +207,7 @@ cdef bint _epoch(
     cdef int loss = rule.loss, rate = rule.rate, objective = rule.objective
     cdef double alpha = rule.alpha, l1_ratio = rule.l1_ratio, decay = (1.0 - l1_ratio) * alpha
     cdef double eta = state[_ETA], t = state[_T], intercept = state[_INTERCEPT]
-    cdef double y, p, value, slope, update, n_averaged, total = 0.0
+    cdef double y, p, value, slope, update, n_averaged, total = 0.0, factors = 1.0
     cdef Py_ssize_t i, row, begin, n, next_begin, line, line_size = 64 // sizeof(real_t)
     cdef const int32_t* columns = NULL
     cdef const real_t* x
@@ -222,10 +224,10 @@ cdef bint _epoch(
             n = indptr[order[i + AHEAD] + 1] - next_begin
             # not in a function of its own: GCC takes one that only prefetches for one without effect
             for line in range((n + line_size - 1) // line_size):
-                PREFETCH(data + next_begin + line * line_size)
+                PREFETCH_L2(data + next_begin + line * line_size)
             if indices is not NULL:
                 for line in range((n + 15) // 16):
-                    PREFETCH(indices + next_begin + line * 16)
+                    PREFETCH_L2(indices + next_begin + line * 16)
         begin = indptr[row]
         n = indptr[row + 1] - begin
         x = data + begin
@@ -241,11 +243,14 @@ cdef bint _epoch(
         if rate == OPTIMAL:
             eta = 1.0 / (alpha * (rule.first + t - 1.0))
         elif rate == INVSCALING:
-            eta = rule.eta0 / pow(t, rule.power_t)
-        _loss(loss, y, p, rule.epsilon, &value, &slope)
+            eta = rule.eta0 / (sqrt(t) if rule.power_t == 0.5 else pow(t, rule.power_t))
+        factors *= _loss(loss, y, p, rule.epsilon, &value, &slope)
 
         if objective:
             total += value
+            if not factors < 1e100:
+                total += log(factors)
+                factors = 1.0
             if objective == 2:
                 total += alpha * ((1.0 - l1_ratio) * 0.5 * state[_SQUARES] + l1_ratio * state[_MAGNITUDES])
 
@@ -277,9 +282,9 @@ cdef bint _epoch(
             change = <real_t> update / <real_t> state[_SCALE]
             if objective == 2:
                 if real_t is double:
-                    measured = double_ops.add_measured(x, columns, n, change, w)
+                    measured = double_ops.add_measured(x, columns, n, change, l1_ratio != 0.0, w)
                 else:
-                    measured = float_ops.add_measured(x, columns, n, change, w)
+                    measured = float_ops.add_measured(x, columns, n, change, l1_ratio != 0.0, w)
                 state[_SQUARES] = measured.squares * (state[_SCALE] * state[_SCALE])
                 state[_MAGNITUDES] = measured.magnitudes * state[_SCALE]
             elif real_t is double:
@@ -305,7 +310,7 @@ cdef bint _epoch(
             _truncate(columns, n, state[_DEBT], state[_SCALE], paid, w)
         t += 1.0
 
-    state[_T], state[_ETA], state[_INTERCEPT], state[_OBJECTIVE] = t, eta, intercept, total
+    state[_T], state[_ETA], state[_INTERCEPT], state[_OBJECTIVE] = t, eta, intercept, total + log(factors)
     if real_t is double:
         return isfinite(intercept) and double_ops.finite(w, n_features)
     else:
