@@ -27,62 +27,120 @@
 #define NEARLY 0.1 /* a step that moves no probability by more than this leaves an error of the second order */
 
 #if defined(__GNUC__) || defined(__clang__)
-typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
+/* As many doubles as one register holds: GCC makes poor code of wider ones. */
+#if defined(__AVX512F__)
+#define WIDE 8
+#elif defined(__AVX__)
+#define WIDE 4
+#else
+#define WIDE 2
+#endif
+typedef double wide __attribute__((vector_size(WIDE * sizeof(double)), aligned(sizeof(double)), may_alias));
 
 static void gather(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
                    ptrdiff_t n_columns, double *out) {
     ptrdiff_t k = 0;
-    for (; k + 3 * LANES <= n_columns; k += 3 * LANES) {
-        lanes *to = (lanes *)(out + k);
-        lanes a = to[0], b = to[1], c = to[2];
+    for (; k + 3 * WIDE <= n_columns; k += 3 * WIDE) {
+        wide *to = (wide *)(out + k);
+        wide a = to[0], b = to[1], c = to[2];
         for (ptrdiff_t i = 0; i < n; i++) {
-            const lanes *row = (const lanes *)(rows[i] + k);
+            const wide *row = (const wide *)(rows[i] + k);
             __builtin_prefetch(ahead[i] + k);
-            __builtin_prefetch(ahead[i] + k + LANES);
-            __builtin_prefetch(ahead[i] + k + 2 * LANES);
+            __builtin_prefetch(ahead[i] + k + WIDE);
+            __builtin_prefetch(ahead[i] + k + 2 * WIDE);
             a += x[i] * row[0], b += x[i] * row[1], c += x[i] * row[2];
         }
         to[0] = a, to[1] = b, to[2] = c;
     }
-    for (; k < n_columns; k += LANES) {
-        lanes a = *(lanes *)(out + k);
+    for (; k < n_columns; k += WIDE) {
+        wide a = *(wide *)(out + k);
         for (ptrdiff_t i = 0; i < n; i++) {
             __builtin_prefetch(ahead[i] + k);
-            a += x[i] * *(const lanes *)(rows[i] + k);
+            a += x[i] * *(const wide *)(rows[i] + k);
         }
-        *(lanes *)(out + k) = a;
+        *(wide *)(out + k) = a;
     }
 }
 
 static void scatter(const double *x, double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, const double *step) {
     ptrdiff_t k = 0;
-    for (; k + 3 * LANES <= n_columns; k += 3 * LANES) {
-        const lanes *from = (const lanes *)(step + k);
-        lanes a = from[0], b = from[1], c = from[2];
+    for (; k + 3 * WIDE <= n_columns; k += 3 * WIDE) {
+        const wide *from = (const wide *)(step + k);
+        wide a = from[0], b = from[1], c = from[2];
         for (ptrdiff_t i = 0; i < n; i++) {
-            lanes *row = (lanes *)(rows[i] + k);
+            wide *row = (wide *)(rows[i] + k);
             row[0] += x[i] * a, row[1] += x[i] * b, row[2] += x[i] * c;
         }
     }
-    if (k + 2 * LANES <= n_columns) {
-        const lanes *from = (const lanes *)(step + k);
-        lanes a = from[0], b = from[1];
+    if (k + 2 * WIDE <= n_columns) {
+        const wide *from = (const wide *)(step + k);
+        wide a = from[0], b = from[1];
         for (ptrdiff_t i = 0; i < n; i++) {
-            lanes *row = (lanes *)(rows[i] + k);
+            wide *row = (wide *)(rows[i] + k);
             row[0] += x[i] * a, row[1] += x[i] * b;
         }
-        k += 2 * LANES;
+        k += 2 * WIDE;
     }
-    if (k + LANES <= n_columns) {
-        lanes a = *(const lanes *)(step + k);
+    if (k + WIDE <= n_columns) {
+        wide a = *(const wide *)(step + k);
         for (ptrdiff_t i = 0; i < n; i++) {
-            *(lanes *)(rows[i] + k) += x[i] * a;
+            *(wide *)(rows[i] + k) += x[i] * a;
         }
-        k += LANES;
+        k += WIDE;
     }
     for (ptrdiff_t i = 0; k < n_columns && i < n; i++) {
         for (ptrdiff_t column = k; column < n_columns; column++) {
             rows[i][column] += x[i] * step[column];
+        }
+    }
+}
+
+/* Two sums a column, of even and of odd rows, so that additions wait less for each other. */
+static void multiply(const double *x, const double *table, ptrdiff_t n, ptrdiff_t n_columns, double *out) {
+    ptrdiff_t k = 0;
+    for (; k + 2 * WIDE <= n_columns; k += 2 * WIDE) {
+        wide *to = (wide *)(out + k);
+        const double *row = table + k;
+        wide a = to[0], b = to[1], c = a - a, d = c;
+        ptrdiff_t i = 0;
+        for (; i + 2 <= n; i += 2, row += 2 * n_columns) {
+            const wide *even = (const wide *)row, *odd = (const wide *)(row + n_columns);
+            a += x[i] * even[0], b += x[i] * even[1];
+            c += x[i + 1] * odd[0], d += x[i + 1] * odd[1];
+        }
+        if (i < n) {
+            const wide *even = (const wide *)row;
+            a += x[i] * even[0], b += x[i] * even[1];
+        }
+        to[0] = a + c, to[1] = b + d;
+    }
+    for (; k < n_columns; k += WIDE) {
+        const double *row = table + k;
+        wide a = *(wide *)(out + k), c = a - a;
+        ptrdiff_t i = 0;
+        for (; i + 2 <= n; i += 2, row += 2 * n_columns) {
+            a += x[i] * *(const wide *)row;
+            c += x[i + 1] * *(const wide *)(row + n_columns);
+        }
+        if (i < n) {
+            a += x[i] * *(const wide *)row;
+        }
+        *(wide *)(out + k) = a + c;
+    }
+}
+
+static void update(const double *x, ptrdiff_t n, ptrdiff_t n_columns, const double *step, double *table) {
+    if (n_columns == 2 * WIDE) {
+        wide a = *(const wide *)step, b = *(const wide *)(step + WIDE);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            wide *row = (wide *)(table + i * n_columns);
+            row[0] += x[i] * a, row[1] += x[i] * b;
+        }
+        return;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        for (ptrdiff_t k = 0; k < n_columns; k += WIDE) {
+            *(wide *)(table + i * n_columns + k) += x[i] * *(const wide *)(step + k);
         }
     }
 }
@@ -101,6 +159,22 @@ static void scatter(const double *x, double *const *rows, ptrdiff_t n, ptrdiff_t
     for (ptrdiff_t i = 0; i < n; i++) {
         for (ptrdiff_t k = 0; k < n_columns; k++) {
             rows[i][k] += x[i] * step[k];
+        }
+    }
+}
+
+static void multiply(const double *x, const double *table, ptrdiff_t n, ptrdiff_t n_columns, double *out) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            out[k] += x[i] * table[i * n_columns + k];
+        }
+    }
+}
+
+static void update(const double *x, ptrdiff_t n, ptrdiff_t n_columns, const double *step, double *table) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            table[i * n_columns + k] += x[i] * step[k];
         }
     }
 }
@@ -293,4 +367,4 @@ static dual_terms ascend_one(double score, double offset, int code, double c, do
     return terms;
 }
 
-const dual_ops TIER_NAME(dual_ops) = {gather, scatter, ascend, ascend_one};
+const dual_ops TIER_NAME(dual_ops) = {gather, scatter, multiply, update, ascend, ascend_one};

@@ -22,6 +22,10 @@ typedef struct {
                    ptrdiff_t n_columns, double *out);
     /* rows[i][k] += x[i] * step[k], in the order of i, for any n_columns. */
     void (*scatter)(const double *x, double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, const double *step);
+    /* The same for all n rows of a contiguous table: out += x @ table, table += outer(x, step); n_columns is a multiple of
+     * DUAL_LANES. */
+    void (*multiply)(const double *x, const double *table, ptrdiff_t n, ptrdiff_t n_columns, double *out);
+    void (*update)(const double *x, ptrdiff_t n, ptrdiff_t n_columns, const double *step, double *table);
     /* The best probabilities of one sample's columns: see dual.c. `scratch` holds 4 * n_columns numbers. */
     dual_terms (*ascend)(const double *scores, const double *offset, ptrdiff_t n_columns, ptrdiff_t code, double curvature,
                          double *alpha, double *step, double *scratch);

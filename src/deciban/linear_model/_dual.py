@@ -1,4 +1,4 @@
-"""Dual coordinate ascent for logistic regression on sparse samples with one quadratic penalty.
+"""Dual coordinate ascent for logistic regression with one quadratic penalty.
 
 An epoch takes every sample once, in random order, and costs about as much as two products with X; where a sample's
 loss does not outweigh the penalty by far, each epoch leaves a fifth or a tenth of the gap between primal and dual. The
@@ -21,9 +21,10 @@ from deciban._kernels import dual, posterior
 from deciban._parallel import cut, run_blocks
 from deciban._rows import answer_sparse, finish, sigmoids
 from deciban.linear_model._newton import Problem, Result, minimise, tolerated, whole
-from deciban.linear_model._samples import SparseSamples
+from deciban.linear_model._samples import DenseSamples, SparseSamples
 
 _epoch = specialise(dual.epoch, DATA_DTYPES[:2], INDEX_DTYPES)
+_epoch_dense = specialise(dual.epoch_dense, DATA_DTYPES[:2])
 _epoch_one = specialise(dual.epoch_one, DATA_DTYPES[:2], INDEX_DTYPES)
 _INTERCEPT = 0.1  # of a row's mean square: the square of the intercept's feature
 _CELLS = 1 << 15  # of a block of vector arithmetic
@@ -37,8 +38,9 @@ class Ascent:
     In the kernel's terms all of f is divided by the penalty, so that the cost of row i is ``weights[i] / penalty``.
     """
 
-    def __init__(self, problem: Problem, samples: SparseSamples, table: Array) -> None:
-        self.problem, self.samples = problem, samples
+    def __init__(self, problem: Problem, table: Array) -> None:
+        self.problem = problem
+        self.samples = samples = problem.samples
         n_features, n_columns = samples.n_features, problem.shape[1]
         self.strength = float(problem.penalty[0, 0])
         self.costs = problem.weights / self.strength
@@ -89,18 +91,21 @@ class Ascent:
 
     def run(self, order: Array) -> tuple[float, float]:
         """Do an epoch; return about the gap between primal and dual, and the primal value, both divided by penalty."""
-        data, indices, indptr = self.samples.parts
         sums = np.zeros(4)
-        key = data.dtype, indices.dtype
-        codes = self.problem.codes
-        arguments = data, indices, indptr, self.squares, codes, self.costs, order, self.scale
-        if self.W.shape[1] == 1:
-            state = self.W[:, 0], self.offset, self.alpha[:, 0]
-            good = _epoch_one[key](*arguments, *state, sums)
+        rows = self.squares, self.problem.codes, self.costs, order, self.scale
+        if isinstance(self.samples, DenseSamples):
+            X = self.samples.X
+            _epoch_dense[X.dtype,](X, *rows, self.W, self.offset, self.alpha, sums)
         else:
-            good = _epoch[key](*arguments, self.W, self.offset, self.alpha, sums)
-        if not good:
-            raise malformed(self.samples.matrix)
+            data, indices, indptr = self.samples.parts
+            key = data.dtype, indices.dtype
+            if self.W.shape[1] == 1:
+                state = self.W[:, 0], self.offset, self.alpha[:, 0]
+                good = _epoch_one[key](data, indices, indptr, *rows, *state, sums)
+            else:
+                good = _epoch[key](data, indices, indptr, *rows, self.W, self.offset, self.alpha, sums)
+            if not good:
+                raise malformed(self.samples.matrix)
         if self.samples.intercept and not self.held:
             n_columns = self.problem.shape[1]
             self.offset[:n_columns] += self.scale**2 * self._imbalance()
@@ -133,7 +138,10 @@ class Ascent:
             log_p = sigmoids(scores, True)
             probability, own = np.exp(log_p[:, 1:]), log_p[np.arange(len(codes)), codes]
         else:
-            log_p, trouble = answer_sparse(self.samples.matrix, self.W, self.offset, posterior.LOG_POSTERIOR)
+            if isinstance(self.samples, DenseSamples):
+                log_p, trouble = finish(self.samples.scores(self.table()), posterior.LOG_POSTERIOR)
+            else:
+                log_p, trouble = answer_sparse(self.samples.matrix, self.W, self.offset, posterior.LOG_POSTERIOR)
             own = log_p[np.arange(len(codes)), codes]
             if trouble:
                 return log_p, math.inf
@@ -179,9 +187,9 @@ class Ascent:
 
 
 def suits(problem: Problem) -> bool:
-    """Return whether the method can be tried: sparse samples, an l2 penalty, more coefficients than Newton's likes."""
-    samples = problem.samples
-    return isinstance(samples, SparseSamples) and problem.penalty[0, 0] > 0 and not whole(problem)
+    """Return whether the method can be tried: an l2 penalty, and more coefficients than Newton's method likes best."""
+    sparse = isinstance(problem.samples, SparseSamples)
+    return problem.penalty[0, 0] > 0 and not whole(problem) and (sparse or problem.shape[1] > 1)
 
 
 def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
@@ -190,23 +198,26 @@ def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
     Done is when the gap between primal and dual is small (see :func:`tolerated`) and no component of the gradient is
     above ``tol``.
     """
-    samples = problem.samples
-    assert isinstance(samples, SparseSamples)
-    ascent = Ascent(problem, samples, table)
+    n_rows = problem.samples.n_rows
+    ascent = Ascent(problem, table)
     rng = np.random.default_rng(0)
-    rows = np.arange(samples.n_rows, dtype=np.int32)
-    goal, gaps = 0.009 * tol, [math.inf]
-    for n_iter in range(1, max_iter + 1):
+    rows = np.arange(n_rows, dtype=np.int32)
+    goal, gaps, n_iter = 0.009 * tol, [1.0], 0
+    while n_iter < max_iter:
         gap, value = ascent.run(rng.permutation(rows))
+        n_iter += 1
         gaps.append(gap)
         if not (math.isfinite(gap) and math.isfinite(value)):
             return minimise(problem, table, tol, max_iter)
         wanted = goal * value
+        shrinks = min(1.0, gap / gaps[-2]) if n_iter > 1 else 1.0
         # the gap was measured on the way, a sample at a time: what is left now is about as much less as it was then
-        if gap * min(1.0, gap / gaps[-2]) <= wanted:
+        if gap * shrinks <= wanted:
             bound = ascent.bound()
             if ascent.measure() - bound <= tolerated(tol, bound) and ascent.steepest() <= tol:
                 return Result(ascent.table(), n_iter, True)
+            if gap == 0:
+                break
             goal *= 0.3
         elif n_iter > 2 * _LOOK_BACK:
             rate = math.log(gaps[-1 - _LOOK_BACK] / gap) / _LOOK_BACK

@@ -42,6 +42,15 @@ class DenseSamples:
         for start, stop in self._blocks:
             yield start, stop, self.X[start:stop].astype(np.float64, copy=False)
 
+    def row_squares(self) -> Array:
+        """Return the sum of squares of every row."""
+        return np.einsum("if,if->i", self.X, self.X, dtype=np.float64)
+
+    def add_transposed(self, values: Array, out: Array) -> None:
+        """Add X.T @ values to ``out``."""
+        for start, stop, X in self.rows():
+            out[:, : values.shape[1]] += X.T @ values[start:stop]
+
     def scores(self, table: Array) -> Array:
         """Return X @ table."""
         out = np.empty((self.n_rows, table.shape[1]))
