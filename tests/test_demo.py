@@ -97,3 +97,16 @@ def test_without_network(monkeypatch, capsys, corpus):
 
 def test_nobody_answers():
     assert not texts._reachable("http://127.0.0.1:9/", seconds=2)
+
+
+def test_digits(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="the picture needs matplotlib")
+    picture = tmp_path / "digits.png"
+    assert main(["digits", "--epochs", "2", "--output", str(picture)]) == 0
+    shown = capsys.readouterr()
+    assert "1,347 images of 64 pixels" in shown.out
+    assert "discriminator=" in shown.err
+    assert picture.stat().st_size > 10_000
+    with pytest.raises(SystemExit, match="2"):
+        main(["digits", "--epochs", "0"])
+    assert "at least 1" in capsys.readouterr().err

@@ -36,7 +36,9 @@ def _progress(n_steps: int) -> Iterator[Callable[[str], None]]:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m deciban.demo", description="Run scikit-learn and deciban on the same texts, side by side."
+        prog="python -m deciban.demo",
+        description="Run scikit-learn and deciban on the same texts, side by side; or, with digits as the first "
+        "argument, classify and generate handwritten digits.",
     )
     parser.add_argument("--docstrings", action="store_true", help="use docstrings even where the 20 newsgroups are")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="repetitions (default: 5)")
@@ -95,7 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     status : int
         0, or 1 if the libraries do not answer the same.
     """
-    options = _arguments(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["digits"]:
+        from deciban.demo import digits
+
+        return digits.main(arguments[1:])
+    options = _arguments(arguments)
     if options.threads:
         deciban.set_config(n_threads=options.threads)
     return _run(options)
