@@ -1,4 +1,4 @@
-"""The problems of special functions and of information measures, against SciPy, NumPy, numexpr and PyTorch."""
+"""The problems of special functions and of information measures, against SciPy, NumPy, numexpr, PyTorch and JAX."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -62,6 +62,19 @@ def in_torch(call: Callable[..., Any], n_threads: int) -> Callable[[Any], Work]:
     return make
 
 
+def in_jax(call: Callable[..., Any]) -> Callable[[Any], Work]:
+    """Make the work of ``call(jax, x, p, q)``, compiled beforehand; XLA uses every CPU."""
+
+    def make(data: Any) -> Work:
+        jax = load("jax")
+        jax.config.update("jax_enable_x64", True)
+        arrays = [jax.numpy.asarray(array) for array in data[:3]]
+        compiled = jax.jit(partial(call, jax))
+        return Work(lambda _: compiled(*arrays).block_until_ready(), answer=np.asarray)
+
+    return make
+
+
 def in_numexpr(expression: str, **names: int) -> Callable[[Any], Work]:
     def make(data: Any) -> Work:
         numexpr = load("numexpr")
@@ -93,6 +106,17 @@ def _torch_js(torch: Any, p: Any, q: Any) -> Any:
     return (torch.xlogy(p, p) - p * m + torch.xlogy(q, q) - q * m).sum(1) / 2
 
 
+def _jax_js(jax: Any, p: Any, q: Any) -> Any:
+    rel_entr, m = jax.scipy.special.rel_entr, (p + q) / 2
+    return (rel_entr(p, m) + rel_entr(q, m)).sum(1) / 2
+
+
+def _jax_js_of_logs(jax: Any, p: Any, q: Any) -> Any:
+    log = jax.numpy.log
+    m = log((p + q) / 2)
+    return (p * (log(p) - m) + q * (log(q) - m)).sum(1) / 2
+
+
 special, information = deciban.special, deciban.information
 
 # name: (SciPy, deciban, {other contender: work})
@@ -100,7 +124,11 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "logsumexp": (
         lambda x, *_: scipy.special.logsumexp(x, axis=1),
         lambda x, *_: special.logsumexp(x, axis=1),
-        {"NumPy": plain(lambda x, *_: _numpy_logsumexp(x)), "PyTorch": lambda torch, x, *_: torch.logsumexp(x, 1)},
+        {
+            "NumPy": plain(lambda x, *_: _numpy_logsumexp(x)),
+            "PyTorch": lambda torch, x, *_: torch.logsumexp(x, 1),
+            "JAX 2T": in_jax(lambda jax, x, *_: jax.scipy.special.logsumexp(x, axis=1)),
+        },
     ),
     "softmax": (
         lambda x, *_: scipy.special.softmax(x, axis=1),
@@ -108,12 +136,16 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {
             "NumPy": plain(lambda x, _p, _q, out: _numpy_softmax(x, out)),
             "PyTorch": lambda torch, x, _p, _q, out: torch.softmax(x, 1, out=out),
+            "JAX 2T": in_jax(lambda jax, x, *_: jax.nn.softmax(x, axis=1)),
         },
     ),
     "log_softmax": (
         lambda x, *_: scipy.special.log_softmax(x, axis=1),
         lambda x, _p, _q, out: special.log_softmax(x, axis=1, out=out),
-        {"PyTorch": lambda torch, x, _p, _q, out: torch.log_softmax(x, 1, out=out)},
+        {
+            "PyTorch": lambda torch, x, _p, _q, out: torch.log_softmax(x, 1, out=out),
+            "JAX 2T": in_jax(lambda jax, x, *_: jax.nn.log_softmax(x, axis=1)),
+        },
     ),
     "expit": (
         lambda x, _p, _q, out: scipy.special.expit(x, out=out),
@@ -122,12 +154,16 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "NumPy": plain(lambda x, _p, _q, out: _numpy_expit(x, out)),
             "numexpr 2T": in_numexpr("1 / (1 + exp(-x))", x=0),
             "PyTorch": lambda torch, x, _p, _q, out: torch.sigmoid(x, out=out),
+            "JAX 2T": in_jax(lambda jax, x, *_: jax.nn.sigmoid(x)),
         },
     ),
     "log_expit": (
         lambda x, _p, _q, out: scipy.special.log_expit(x, out=out),
         lambda x, _p, _q, out: special.log_expit(x, out=out),
-        {"PyTorch": lambda torch, x, *_: torch.nn.functional.logsigmoid(x)},
+        {
+            "PyTorch": lambda torch, x, *_: torch.nn.functional.logsigmoid(x),
+            "JAX 2T": in_jax(lambda jax, x, *_: jax.nn.log_sigmoid(x)),
+        },
     ),
     "xlogy": (
         lambda _x, p, q, out: scipy.special.xlogy(p, q, out=out),
@@ -143,6 +179,8 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {
             "scipy.stats": plain(lambda _x, p, *_: scipy.stats.entropy(p, axis=1)),
             "PyTorch": lambda torch, _x, p, *_: torch.special.entr(p).sum(1),
+            "JAX 2T": in_jax(lambda jax, _x, p, _q: jax.scipy.special.entr(p).sum(1)),
+            "JAX, of logarithms 2T": in_jax(lambda jax, _x, p, _q: -(p * jax.numpy.log(p)).sum(1)),
         },
     ),
     "kl_divergence": (
@@ -151,12 +189,19 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         {
             "scipy.stats": plain(lambda _x, p, q, _: scipy.stats.entropy(p, q, axis=1)),
             "PyTorch": lambda torch, _x, p, q, _: (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1),
+            "JAX 2T": in_jax(lambda jax, _x, p, q: jax.scipy.special.rel_entr(p, q).sum(1)),
+            # right only where no probability is 0
+            "JAX, of logarithms 2T": in_jax(lambda jax, _x, p, q: (p * (jax.numpy.log(p) - jax.numpy.log(q))).sum(1)),
         },
     ),
     "js_divergence": (
         lambda _x, p, q, _: scipy.spatial.distance.jensenshannon(p, q, axis=1) ** 2,
         lambda _x, p, q, _: information.js_divergence(p, q),
-        {"PyTorch": lambda torch, _x, p, q, _: _torch_js(torch, p, q)},
+        {
+            "PyTorch": lambda torch, _x, p, q, _: _torch_js(torch, p, q),
+            "JAX 2T": in_jax(lambda jax, _x, p, q: _jax_js(jax, p, q)),
+            "JAX, of logarithms 2T": in_jax(lambda jax, _x, p, q: _jax_js_of_logs(jax, p, q)),
+        },
     ),
 }
 
