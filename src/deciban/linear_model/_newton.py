@@ -34,6 +34,8 @@ _ROWS = 1 << 14  # cells of a block of row-wise work
 _WHOLE = 300  # coefficients, at most, whose whole Hessian is made
 _WHOLE_FLOPS = 2e10  # and multiplications that this takes, at most
 _CELLS = 1 << 15  # of a block of vector arithmetic: four vectors of that size stay in L2
+_PART = 8  # of the rows, one is enough to begin with
+_ROWS_EACH = 50  # coefficient, at least, in such a part
 _NO_TABLE = np.empty((0, 1))
 
 
@@ -133,7 +135,8 @@ class Problem:
                 X = np.column_stack([X, np.ones(len(X))])
             p = self.curvature[start:stop]
             if n_columns == 1:
-                whole[0, :, 0, :] += X.T @ (p * X)
+                rooted = np.sqrt(p) * X
+                whole[0, :, 0, :] += rooted.T @ rooted  # BLAS makes one half of it
                 continue
             v = self.weights[start:stop]
             for k in range(n_columns):
@@ -228,6 +231,24 @@ def tolerated(tol: float, value: float) -> float:
     return max(0.01 * tol * value, 0.1 * tol * tol)
 
 
+def _from_a_part(problem: Problem, samples: DenseSamples, table: Array, max_iter: int) -> Array:
+    """Return the minimum for every eighth row, or ``table`` where that is not lower or rows are few.
+
+    Where there are many rows for each coefficient, a part of them has nearly the same minimum, and Newton's method goes
+    the long way there at an eighth of the cost.
+    """
+    n_rows = samples.n_rows // _PART
+    if n_rows < _ROWS_EACH * table.size:
+        return table
+    weights = problem.weights[::_PART]
+    if not weights.sum() > 0:
+        return table
+    some = DenseSamples(np.ascontiguousarray(samples.X[::_PART]), samples.intercept)
+    part = Problem(some, problem.codes[::_PART].copy(), weights / weights.sum(), problem.penalty, table.shape[1])
+    found = minimise(part, table, 1e-3, max_iter).table
+    return found if problem.value(found) < problem.value(table) else table
+
+
 def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: float = -math.inf) -> Result:
     """Minimise from ``table`` on; f is known to fall nowhere below ``bound``.
 
@@ -236,6 +257,8 @@ def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: f
     """
     samples = problem.samples
     direct = whole(problem)
+    if direct and not table.any() and max_iter > 0 and isinstance(samples, DenseSamples):
+        table = _from_a_part(problem, samples, table, max_iter)
     scores = samples.scores(table)
     size = problem.inner(table, table)
     value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True) + 0.5 * size
