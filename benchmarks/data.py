@@ -90,3 +90,13 @@ def gaussians(quick: bool) -> Samples:
     X = rng.standard_normal((n_rows, 50))
     X += rng.standard_normal((10, 50))[y] * 0.5
     return Samples(X, y, X, 10)
+
+
+@lru_cache(maxsize=1)
+def categories(quick: bool) -> Samples:
+    """Return 200,000 x 50 categories, ten a feature, some more frequent in one class than in another."""
+    n_rows = 5_000 if quick else 200_000
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 10, n_rows)
+    X = (rng.integers(0, 10, (n_rows, 50)) + (rng.random((n_rows, 50)) < 0.2) * y[:, np.newaxis]) % 10
+    return Samples(X, y, X, 10)

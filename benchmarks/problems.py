@@ -18,6 +18,7 @@ import deciban.feature_extraction.text
 import deciban.naive_bayes
 
 N_ONE = 50  # documents that are taken one by one
+N_BATCHES = 20  # of a stream
 
 # --- agreement ------------------------------------------------------------------------------------------------------
 
@@ -142,12 +143,20 @@ def one_row(name: str, module: Any, samples: Any) -> Work:
 
 
 def partial_fit(name: str, module: Any, samples: Any, then_predict: bool = False) -> Work:
-    """100 more documents; the fitted model goes on growing from call to call, in each library alike."""
+    """A stream of batches of 100 documents; the fitted model goes on growing, in each library alike."""
     model = getattr(module, name)().fit(samples.X, samples.y)
-    batch, labels, X_test = samples.X[:100], samples.y[:100], samples.X_test[:500]
+    starts = [100 * i % samples.X.shape[0] for i in range(N_BATCHES)]
+    batches = [(samples.X[start : start + 100], samples.y[start : start + 100]) for start in starts]
+    X_test = samples.X_test[:500]
     if then_predict:
-        return Work(lambda _: model.partial_fit(batch, labels).predict(X_test[:100]))
-    return Work(lambda _: model.partial_fit(batch, labels), answer=lambda model: model.predict_joint_log_proba(X_test))
+        return Work(lambda _: [model.partial_fit(*batch).predict(X_test[:100]) for batch in batches][-1])
+
+    def call(_state: Any) -> Any:
+        for batch in batches:
+            model.partial_fit(*batch)
+        return model
+
+    return Work(call, answer=lambda model: model.predict_joint_log_proba(X_test))
 
 
 def whole_story(module: Any, texts: Any) -> Work:
@@ -279,8 +288,8 @@ def _naive_bayes_problems() -> list[Problem]:
     learn_and_predict = partial(partial_fit, name, then_predict=True)
     problems += [
         problem(f"{name}.predict, one row", contenders=bayes(partial(one_row, name)), agree=same_labels, n_calls=N_ONE),
-        problem(f"{name}.partial_fit, 100 documents", contenders=bayes(partial(partial_fit, name))),
-        problem("... and predict 100", contenders=bayes(learn_and_predict), agree=same_labels),
+        problem(f"{name}.partial_fit, 100 documents", contenders=bayes(partial(partial_fit, name)), n_calls=N_BATCHES),
+        problem("... and predict 100", contenders=bayes(learn_and_predict), agree=same_labels, n_calls=N_BATCHES),
     ]
     for n_classes in (200, 2000):
         many = partial(problem, data=partial(data.many_classes, n_classes=n_classes))
@@ -314,6 +323,11 @@ def _naive_bayes_problems() -> list[Problem]:
             ),
             agree=same_labels,
         ),
+    ]
+    categories = partial(problem, data=data.categories)
+    problems += [
+        categories("CategoricalNB.fit", contenders=bayes(partial(fit, "CategoricalNB"))),
+        categories("CategoricalNB.predict", contenders=bayes(partial(predict, "CategoricalNB")), agree=same_labels),
     ]
     return problems
 
