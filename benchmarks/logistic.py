@@ -3,9 +3,9 @@
 ``python benchmarks/logistic.py`` fits deciban, scikit-learn's solvers and other libraries at several tolerances and
 prints, for each, the time and the relative suboptimality ``(f - f*) / f*``, where f* is the least that any of them, or
 a tight fit, found; then the time each needs to 1e-2, 1e-4 and 1e-6. ``--quick`` takes small data; ``--only TEXT`` the
-problems whose name holds TEXT; ``--out FOLDER`` keeps the numbers, a file for each problem, beside those of
-solvers that were left out this time, and draws the curves of all that are there. Fashion-MNIST is read from the folder that DECIBAN_FASHION_MNIST names, or from ``fashion_mnist`` in
-scikit-learn's data folder, as four gzip idx files.
+problems whose name holds TEXT; ``--out FOLDER`` keeps the numbers, a file for each problem, beside those
+of solvers that were left out this time, and draws the curves of all that are there. Fashion-MNIST is read from the
+folder that DECIBAN_FASHION_MNIST names, or from ``fashion_mnist`` in scikit-learn's data folder, as gzip idx files.
 """
 
 import argparse
