@@ -125,18 +125,23 @@ static void softmax_all(const real *x, real *out, ptrdiff_t n) {
     }
 }
 
+/* The largest terms are counted apart: where one outweighs all others, log1p keeps what those add. */
 static void log_softmax_all(const real *x, real *out, ptrdiff_t n) {
-    real largest = largest_of(x, n), part = 0;
-    double total = 0.0;
-    for (ptrdiff_t start = 0; start < n; start += RUN, part = 0) {
+    real largest = largest_of(x, n);
+    double total = -1.0;
+    for (ptrdiff_t start = 0; start < n; start += RUN) {
         ptrdiff_t stop = n - start < RUN ? n : start + RUN;
-#pragma omp simd reduction(+ : part)
+        real rest = 0, count = 0;
+#pragma omp simd reduction(+ : rest, count)
         for (ptrdiff_t i = start; i < stop; i++) {
-            part += exp_point(x[i] - largest);
+            real term = exp_point(x[i] - largest);
+            rest += x[i] == largest ? 0 : term;
+            count += x[i] == largest ? 1 : 0;
         }
-        total += part;
+        total += count;
+        total += rest;
     }
-    real log_total = (real)log(total);
+    real log_total = (real)log1p(total);
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) {
         out[i] = (x[i] - largest) - log_total;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from numbers import Real
@@ -54,6 +55,18 @@ def _with_parameters(cls: Any, **defaults: Any) -> Callable[..., None]:
     return initialise
 
 
+def _restoring(cls: Any) -> Any:
+    """Return scikit-learn's ``partial_fit``, after which a failure leaves the estimator as it was before."""
+    theirs = cls.partial_fit
+
+    @functools.wraps(theirs)
+    def partial_fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with unchanged_on_error(self):
+            return theirs(self, *args, **kwargs)
+
+    return available_if(lambda estimator: estimator._check_solver())(partial_fit)
+
+
 class _Perceptron(Predictions):
     """Mixin: fits by the kernels."""
 
@@ -89,11 +102,6 @@ class _Perceptron(Predictions):
         with unchanged_on_error(self):
             return self._fit(X, y, sample_weight=sample_weight, validation_data=validation_data)
 
-    @available_if(lambda estimator: estimator._check_solver())
-    def partial_fit(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> Self:
-        with unchanged_on_error(self):
-            return super().partial_fit(X, y, *args, **kwargs)  # type: ignore[misc]
-
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, validation_data: Any = None
     ) -> Self:
@@ -115,6 +123,8 @@ class _Perceptron(Predictions):
         if y.ndim == 1:
             y = y.reshape(-1, 1)
         stochastic = self.solver != "lbfgs"  # type: ignore[attr-defined]
+        if not stochastic and self.dropout:  # type: ignore[attr-defined]
+            raise ValueError("dropout is for the solvers 'sgd' and 'adam'")
         validation_data = self._checked_validation(validation_data, incremental, stochastic)
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)  # type: ignore[attr-defined]
@@ -211,9 +221,58 @@ def _constraints(cls: Any, **more: Any) -> dict[str, Any]:
 
 
 class MLPClassifier(_Perceptron, Twin, parent.MLPClassifier):
-    __doc__ = parent.MLPClassifier.__doc__
+    """Multi-layer perceptron that classifies: minimises the cross-entropy by Adam, gradient descent or L-BFGS.
+
+    ``min mean_i v_i log(1 / P(y_i | x_i)) + alpha |coefs|^2 / (2 n)``, n the samples of a batch, with P the softmax
+    (two classes, and multilabel: the logistic function) of the last of the layers ``a_{l+1} = f(a_l W_l + b_l)``.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
+    shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, \
+    validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
+        As in :class:`sklearn.neural_network.MLPClassifier`; so are the attributes. ``activation`` may also be
+        "leaky_relu" (0.01 below zero), "softplus" or "gelu".
+    dropout : float in [0, 1), default=0.0
+        Probability of leaving a hidden unit out of a batch, with the solvers "adam" and "sgd".
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, by which those of their samples are multiplied; not for multilabel targets.
+
+    Notes
+    -----
+    From the same ``random_state`` a fit follows scikit-learn's: the same initial coefficients, batches and steps, so
+    that float64 parameters agree to rounding after many epochs. (float32 too, but Adam divides small gradients by
+    themselves, and so enlarges what rounding does to them.) Float32 samples give float32 parameters, except with
+    "lbfgs", which works in double precision as scikit-learn's does.
+
+    Results are equal to the bit for any number of threads (``deciban.set_config(n_threads=...)``); they may differ in
+    the last bits from one BLAS or processor to another. BLAS is held to one thread of its own during a fit and during
+    predictions of more than 256 rows.
+
+    With sparse samples, the first layer costs O(entries x units), forward and backward; the optimiser's step takes
+    every parameter, for the penalty and the moments move all at every step. CSC is converted to CSR. Memory: a batch,
+    the parameters, their moments, and a copy of the best so far for ``early_stopping``.
+
+    Left to scikit-learn: array-API input, and subclasses that replace what a fit or a prediction is made of.
+
+    References
+    ----------
+    D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015.
+    N. Srivastava et al., Dropout, Journal of Machine Learning Research 15 (2014), 1929-1958.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.neural_network import MLPClassifier
+    >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]] * 50)
+    >>> model = MLPClassifier(learning_rate_init=0.1, random_state=0).fit(X, X[:, 0] != X[:, 1])
+    >>> model.predict([[0.0, 1.0], [1.0, 1.0]])
+    array([ True, False])
+    """
+
     _extras = ("dropout", "class_weight")
     _parameter_constraints = _constraints(parent.MLPClassifier, class_weight=[StrOptions({"balanced"}), dict, None])
+    partial_fit = _restoring(parent.MLPClassifier)
     __init__ = _with_parameters(parent.MLPClassifier, dropout=0.0, class_weight=None)
 
     def _weights(self, y: Array, sample_weight: Any, incremental: bool) -> Array | None:
@@ -315,9 +374,41 @@ class MLPClassifier(_Perceptron, Twin, parent.MLPClassifier):
 
 
 class MLPRegressor(_Perceptron, Twin, parent.MLPRegressor):
-    __doc__ = parent.MLPRegressor.__doc__
+    """Multi-layer perceptron that predicts numbers: minimises the squared error or the Poisson deviance.
+
+    ``min mean_i v_i (y_i - f(x_i))^2 / 2 + alpha |coefs|^2 / (2 n)``, n the samples of a batch.
+
+    Parameters
+    ----------
+    loss, hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, \
+    max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, \
+    validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
+        As in :class:`sklearn.neural_network.MLPRegressor` (where ``loss`` is since 1.7); so are the attributes.
+        ``activation`` may also be "leaky_relu" (0.01 below zero), "softplus" or "gelu".
+    dropout : float in [0, 1), default=0.0
+        Probability of leaving a hidden unit out of a batch, with the solvers "adam" and "sgd".
+
+    Notes
+    -----
+    As for :class:`MLPClassifier`.
+
+    References
+    ----------
+    As for :class:`MLPClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.neural_network import MLPRegressor
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> model = MLPRegressor(solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> bool(abs(model.predict([[0.5]])[0] - 0.25) < 0.02)
+    True
+    """
+
     _extras = ("dropout",)
     _parameter_constraints = _constraints(parent.MLPRegressor)
+    partial_fit = _restoring(parent.MLPRegressor)
     __init__ = _with_parameters(parent.MLPRegressor, dropout=0.0)
 
     def predict(self, X: Any) -> Array:
