@@ -47,13 +47,13 @@ def activated(name, z, bias=None):
 @given(seed=st.integers(0, 1 << 30), n_rows=st.integers(1, 40), n_columns=st.integers(1, 70), with_bias=st.booleans())
 def test_activations(name, dtype, seed, n_rows, n_columns, with_bias):
     rng = np.random.default_rng(seed)
-    z = (rng.normal(size=(n_rows, n_columns)) * rng.choice([0.1, 3, 20])).astype(dtype)
+    z = (rng.normal(size=(n_rows, n_columns)) * rng.choice([0.1, 3, 20])).clip(-80, 80).astype(dtype)
     bias = rng.normal(size=n_columns).astype(dtype) if with_bias else None
     expected = REFERENCE[name]((z + bias if with_bias else z).astype(np.float64))
     eps = np.finfo(dtype).eps
     # an exponential of x moves by x eps where x is rounded, and the bell curve by x^2 eps
     tolerance = eps * (3000 if name == "gelu" else 200)
-    least = eps if name == "log_softmax" else 4 * np.finfo(dtype).tiny  # the reference is no better near zero
+    least = 8 * eps if name == "log_softmax" else 4 * np.finfo(dtype).tiny  # the reference is no better near zero
     np.testing.assert_allclose(activated(name, z, bias), expected, rtol=tolerance, atol=least)
 
 

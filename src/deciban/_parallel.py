@@ -18,7 +18,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -180,29 +179,48 @@ def cut(n_items: int, size: int) -> list[tuple[int, int]]:
 
 _blas_lock = threading.Lock()
 _blas_users = 0
-_blas_limit: Any = None
+_blas_before: list[int] = []
 
 
-@contextmanager
+@contextlib.contextmanager
 def blas_on_one_thread() -> Iterator[None]:
     """Hold BLAS to one thread of its own within a ``with`` block: our threads call it, each for a block.
 
     The limit is the process's. Blocks may be nested and run in several threads at once: the last one to end lifts it.
     """
-    global _blas_users, _blas_limit
+    global _blas_users, _blas_before
     with _blas_lock:
         if not _blas_users:
-            _blas_limit = _blas().limit(limits=1, user_api="blas")
+            _blas_before = [read() for read, _ in _blas_switches()]
         _blas_users += 1
+        for _, write in _blas_switches():
+            write(1)
     try:
         yield
     finally:
         with _blas_lock:
             _blas_users -= 1
             if not _blas_users:
-                _blas_limit.restore_original_limits()
+                for (_, write), n_threads in zip(_blas_switches(), _blas_before, strict=True):
+                    write(n_threads)
 
 
 @lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
+def _blas_switches() -> list[tuple[Callable[[], int], Callable[[int], None]]]:
+    """Return functions that read and write how many threads each BLAS in the process uses.
+
+    threadpoolctl finds the libraries; but it lets only one of Python's threads change OpenBLAS's number, while ours are
+    counted by themselves.
+    """
+    switches = []
+    for library in ThreadpoolController().lib_controllers:
+        if library.user_api != "blas":
+            continue
+        read: Any = library.get_num_threads
+        write: Any = library.set_num_threads
+        if library.internal_api == "openblas":
+            for prefix, suffix in itertools.product(("", "scipy_"), ("", "64_", "_64")):
+                read = getattr(library.dynlib, f"{prefix}openblas_get_num_threads{suffix}", read)
+                write = getattr(library.dynlib, f"{prefix}openblas_set_num_threads{suffix}", write)
+        switches.append((read, write))
+    return switches

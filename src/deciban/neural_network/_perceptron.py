@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -187,13 +188,34 @@ class _Perceptron(Predictions):
         self._coef_indptr = [(ends[i], ends[i + 1], shapes[i]) for i in range(n)]
         self._intercept_indptr = [(ends[n + i], ends[n + i + 1]) for i in range(n)]
 
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> Self:
+        """Convert scikit-learn's estimator of the same name, fitted or not.
+
+        Parameters
+        ----------
+        estimator : object
+            Of exactly the class that this one replaces.
+
+        Returns
+        -------
+        twin : object
+            With the same parameters and copies of the fitted attributes, which scikit-learn changes in place.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is of another class.
+        """
+        return super().from_sklearn(copy.deepcopy(estimator))  # type: ignore[misc]
+
     def to_sklearn(self) -> Any:
         """Convert to scikit-learn's own estimator, fitted as this one is.
 
         Returns
         -------
         estimator : object
-            Of scikit-learn's class of the same name, with the same fitted attributes and those parameters that it has.
+            Of scikit-learn's class of the same name, with those parameters that it has and copies of fitted attributes.
 
         Raises
         ------
@@ -202,7 +224,7 @@ class _Perceptron(Predictions):
         """
         if self.activation in _MORE_ACTIVATIONS:  # type: ignore[attr-defined]
             raise ValueError(f"scikit-learn has no activation {self.activation!r}")  # type: ignore[attr-defined]
-        estimator = super().to_sklearn()  # type: ignore[misc]
+        estimator = copy.deepcopy(super().to_sklearn())  # type: ignore[misc]
         for name in self._extras:
             del estimator.__dict__[name]
         return estimator
