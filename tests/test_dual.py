@@ -92,7 +92,7 @@ class TestStep:
             wanted = z + c * alpha + np.log(c)
             nu = brentq(lambda nu: wrightomega(wanted + nu).sum() / c - 1, -wanted.max() - 50, c + 50 - wanted.min())
             # one step of Newton's method that moves less than a tenth ends the kernel's search
-            assert_allclose(p, wrightomega(wanted + nu) / c, atol=0.02)
+            assert_allclose(p, wrightomega(wanted + nu) / c, atol=0.05)
             assert_allclose(p.sum(), 1, rtol=1e-12)
             loss = logsumexp(z) - z[code]
         assert_allclose(after, W + cost * X.T @ (alpha - p)[np.newaxis], rtol=1e-9, atol=1e-9 * cost)

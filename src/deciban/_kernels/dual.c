@@ -349,7 +349,7 @@ static dual_terms ascend_one(double score, double offset, int code, double c, do
             low = u;
         }
         double next = u - g / (1.0 + c * p * (1.0 - p));
-        if (!(next > low && next < high)) {
+        if (!(next >= low && next <= high)) {
             next = 0.5 * (low + high);
         }
         double q = logistic(next), moved = fabs(q - p);
