@@ -29,7 +29,7 @@ Journal of Statistical Software 8 (2003); M. Matsumoto, T. Nishimura, Mersenne T
 from libc.math cimport exp, fabs, isfinite, log, pow, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
-from deciban._kernels.prefetch cimport PREFETCH_L2
+from deciban._kernels.prefetch cimport PREFETCH, PREFETCH_L2
 from deciban._kernels.sample cimport (
     norms, sample_double_ops, sample_double_select, sample_float_ops, sample_float_select,
 )
@@ -86,6 +86,7 @@ cdef enum:
 
 cdef enum:
     AHEAD = 3  # rows asked for before their turn
+    CELLS_AHEAD = 8  # features asked for before theirs
 
 _LOSSES = {
     "hinge": HINGE, "perceptron": PERCEPTRON, "squared_hinge": SQUARED_HINGE, "log_loss": LOG_LOSS,
@@ -412,6 +413,9 @@ def gather(
         raise ValueError("table, features and out do not agree in shape")
     with nogil:
         for i in range(start, stop):
+            if i + CELLS_AHEAD < stop:
+                for k in range(0, table.shape[1], 8):
+                    PREFETCH(&table[features[i + CELLS_AHEAD], k])
             for k in range(table.shape[1]):
                 out[k, i] = table[features[i], k]
 
@@ -426,6 +430,9 @@ def scatter(
         raise ValueError("local, features and table do not agree in shape")
     with nogil:
         for i in range(start, stop):
+            if i + CELLS_AHEAD < stop:
+                for k in range(0, table_out.shape[1], 8):
+                    PREFETCH(&table_out[features[i + CELLS_AHEAD], k])
             for k in range(table_out.shape[1]):
                 table_out[features[i], k] = local[k, i]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Self
 
 import joblib
@@ -160,9 +161,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             super()._fit_multiclass(X, y, sample_weight=sample_weight, max_iter=max_iter, **options)
             return
         held_out = self._make_validation_split(y, sample_mask=sample_weight > 0)
-        draws = check_random_state(self.random_state).randint(_MAX_SEED, size=len(self.classes_))
-        seeds = np.empty(len(draws), np.uint32)
-        stochastic.shuffle_seeds(draws.astype(np.int64), seeds)
+        seeds = _draw_seeds(check_random_state(self.random_state), len(self.classes_))
         self._learn(X, y, sample_weight, max_iter, held_out, seeds)
 
     def _fit_binary(self, X: Any, y: Any, *, sample_weight: Array, max_iter: int, **options: Any) -> None:
@@ -361,16 +360,11 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         binary = len(known) == 2
         n_columns, n_rows = table.shape[1], X.shape[0]
         targets = Targets(codes, 1 if binary else 0, np.ones(n_columns), 1.0, None, _NOBODY, n_rows)
-        random_state = self.random_state
-        seeds = None
-        if n_rows > 1 or not isinstance(random_state, int):
-            generator = check_random_state(random_state)
-            if binary:
-                generator.randint(1, _MAX_SEED)
-                seeds = np.array([generator.randint(_MAX_SEED)], np.uint32)
-            else:
-                seeds = np.empty(n_columns, np.uint32)
-                stochastic.shuffle_seeds(generator.randint(_MAX_SEED, size=n_columns).astype(np.int64), seeds)
+        random_state, seeds = self.random_state, None
+        if not isinstance(random_state, int):
+            seeds = _draw_seeds(check_random_state(random_state), n_columns)
+        elif n_rows > 1:
+            seeds = _same_seeds(random_state, n_columns)
         stopping = Stopping(1, -math.inf, 1, False, None)
         self._advance(X, rows, weights, targets, stopping, seeds if self.shuffle else None)
         return True
@@ -489,6 +483,22 @@ def _shares(p: Array) -> Array:
         p[nobody], total[nobody] = 1.0, p.shape[1]
     p /= total
     return p
+
+
+def _draw_seeds(random_state: np.random.RandomState, n_columns: int) -> npt.NDArray[np.uint32]:
+    """Draw what scikit-learn shuffles the rows with: for one column, out of the generator itself."""
+    if n_columns == 1:
+        random_state.randint(1, _MAX_SEED)  # which scikit-learn has no use for
+        return np.array([random_state.randint(_MAX_SEED)], np.uint32)
+    seeds = np.empty(n_columns, np.uint32)
+    stochastic.shuffle_seeds(random_state.randint(_MAX_SEED, size=n_columns).astype(np.int64), seeds)
+    return seeds
+
+
+@lru_cache(maxsize=16)
+def _same_seeds(random_state: int, n_columns: int) -> npt.NDArray[np.uint32]:
+    """Return the seeds that an integer stands for at every call: making NumPy's generator of it takes 50 us."""
+    return _draw_seeds(np.random.RandomState(random_state), n_columns)
 
 
 def _narrow(X: Any) -> Any:
