@@ -11,6 +11,7 @@ import peers
 import scipy.sparse as sp
 import sklearn.feature_extraction.text
 import sklearn.naive_bayes
+import stochastic
 from sklearn.pipeline import make_pipeline
 from work import Contender, Problem, Work
 
@@ -346,4 +347,10 @@ def _end_to_end_problems() -> list[Problem]:
     ]
 
 
-PROBLEMS = [*_vectorizer_problems(), *_naive_bayes_problems(), *_end_to_end_problems(), *mathematics.PROBLEMS]
+PROBLEMS = [
+    *_vectorizer_problems(),
+    *_naive_bayes_problems(),
+    *_end_to_end_problems(),
+    *mathematics.PROBLEMS,
+    *stochastic.PROBLEMS,
+]

@@ -92,6 +92,24 @@ static norms add_measured(const real *x, const int32_t *indices, ptrdiff_t n, do
     return add_and_measure(x, indices, n, step, w, 0);
 }
 
+/* Without branches on the sign, which no processor can guess. NaN stays NaN. */
+static inline __attribute__((always_inline)) void pay(double debt, double scale, double inverse, real *paid, real *w) {
+    double before = *w, sign = copysign(1.0, before), left = fabs(before) - (debt + sign * *paid) * inverse;
+    real after = before == 0.0 ? (real)0 : (real)copysign(left < 0.0 ? 0.0 : left, before);
+    *w = after;
+    *paid = (real)(*paid + scale * ((double)after - before));
+}
+
+static void truncate_row(const int32_t *restrict indices, ptrdiff_t n, double debt, double scale, real *restrict paid,
+                         real *restrict w) {
+    double inverse = 1.0 / scale;
+    if (indices == NULL) {
+        for (ptrdiff_t i = 0; i < n; i++) pay(debt, scale, inverse, paid + i, w + i);
+    } else {
+        for (ptrdiff_t i = 0; i < n; i++) pay(debt, scale, inverse, paid + indices[i], w + indices[i]);
+    }
+}
+
 static double squares(const real *x, ptrdiff_t n) {
     double sums[LANES] = {0.0};
     ptrdiff_t i = 0;
@@ -117,7 +135,7 @@ static int finite(const real *w, ptrdiff_t n) {
 }
 
 #ifdef REAL_IS_FLOAT
-const sample_float_ops TIER_NAME(sample_float) = {dot, add, add_measured, squares, finite};
+const sample_float_ops TIER_NAME(sample_float) = {dot, add, add_measured, truncate_row, squares, finite};
 #else
-const sample_double_ops TIER_NAME(sample_double) = {dot, add, add_measured, squares, finite};
+const sample_double_ops TIER_NAME(sample_double) = {dot, add, add_measured, truncate_row, squares, finite};
 #endif

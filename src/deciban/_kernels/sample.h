@@ -22,6 +22,9 @@ typedef struct {
         /* The same; returns the sums of w[indices[i]]^2 and, if asked for, of |w[indices[i]]|, as they are then. */ \
         norms (*add_measured)(const real *x, const int32_t *indices, ptrdiff_t n, double step, int magnitudes,     \
                               real *w);                                                                            \
+        /* The weights scale * w[indices[i]] pay what they owe of the l1 penalty, of `debt` in all, but not more than \
+         * they have; paid[f] is what weight f has paid so far, with its sign. */                                  \
+        void (*truncate)(const int32_t *indices, ptrdiff_t n, double debt, double scale, real *paid, real *w);     \
         /* The sum of x[i]^2. */                                                                                   \
         double (*squares)(const real *x, ptrdiff_t n);                                                             \
         /* Whether w holds neither NaN nor infinity. */                                                            \

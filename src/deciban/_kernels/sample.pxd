@@ -11,6 +11,8 @@ cdef extern from "sample.h":
         void (*add)(const double* x, const int32_t* indices, Py_ssize_t n, double step, double* w) noexcept nogil
         norms (*add_measured)(
             const double* x, const int32_t* indices, Py_ssize_t n, double step, int magnitudes, double* w) noexcept nogil
+        void (*truncate)(
+            const int32_t* indices, Py_ssize_t n, double debt, double scale, double* paid, double* w) noexcept nogil
         double (*squares)(const double* x, Py_ssize_t n) noexcept nogil
         int (*finite)(const double* w, Py_ssize_t n) noexcept nogil
 
@@ -19,6 +21,8 @@ cdef extern from "sample.h":
         void (*add)(const float* x, const int32_t* indices, Py_ssize_t n, double step, float* w) noexcept nogil
         norms (*add_measured)(
             const float* x, const int32_t* indices, Py_ssize_t n, double step, int magnitudes, float* w) noexcept nogil
+        void (*truncate)(
+            const int32_t* indices, Py_ssize_t n, double debt, double scale, float* paid, float* w) noexcept nogil
         double (*squares)(const float* x, Py_ssize_t n) noexcept nogil
         int (*finite)(const float* w, Py_ssize_t n) noexcept nogil
 

@@ -182,23 +182,6 @@ cdef inline void _settle(real_t* w, real_t* average, Py_ssize_t n, double* state
     state[_SCALE] = 1.0
 
 
-cdef inline void _truncate(
-    const int32_t* indices, Py_ssize_t n, double debt, double scale, real_t* paid, real_t* w,
-) noexcept nogil:
-    # every feature of the row pays what it owes of the l1 penalty, but not more than it has
-    cdef Py_ssize_t i, f
-    cdef double before, after
-    for i in range(n):
-        f = i if indices is NULL else indices[i]
-        before = after = w[f]
-        if before > 0.0:
-            after = max(0.0, before - (debt + paid[f]) / scale)
-        elif before < 0.0:
-            after = min(0.0, before + (debt - paid[f]) / scale)
-        w[f] = <real_t> after
-        paid[f] = <real_t> (paid[f] + scale * (<double> w[f] - before))
-
-
 cdef bint _epoch(
     Descent rule, const real_t* data, const int32_t* indices, const Py_ssize_t* indptr, Py_ssize_t n_rows,
     Py_ssize_t n_features, const int32_t* order, const int32_t* codes, int label, const unsigned char* held_out,
@@ -308,7 +291,10 @@ cdef bint _epoch(
             state[_AVERAGE_INTERCEPT] += (intercept - state[_AVERAGE_INTERCEPT]) / n_averaged
         if rule.truncates:
             state[_DEBT] += l1_ratio * eta * alpha
-            _truncate(columns, n, state[_DEBT], state[_SCALE], paid, w)
+            if real_t is double:
+                double_ops.truncate(columns, n, state[_DEBT], state[_SCALE], paid, w)
+            else:
+                float_ops.truncate(columns, n, state[_DEBT], state[_SCALE], paid, w)
         t += 1.0
 
     state[_T], state[_ETA], state[_INTERCEPT], state[_OBJECTIVE] = t, eta, intercept, total + log(factors)
