@@ -332,32 +332,36 @@ static dual_terms ascend(const double *scores, const double *offset, ptrdiff_t n
 
 static inline double logistic(double u) { return u >= 0 ? 1.0 / (1.0 + exp(-u)) : 1.0 - 1.0 / (1.0 + exp(u)); }
 
-/* u + c / (1 + e^-u) = z + c alpha, whose left side grows: Newton's method, and halving where it leaves the bounds. */
+/* u + c / (1 + e^-u) = z + c alpha, whose left side grows: Newton's method, and halving where it leaves the bounds or
+ * its steps do not shrink. */
 static dual_terms ascend_one(double score, double offset, int code, double c, double *alpha, double *step) {
     dual_terms terms;
     double z = score + offset, a = *alpha, wanted = z + c * a;
     double low = wanted - c, high = wanted, u = z, p = logistic(u), difference = p - a;
     double variance = p * (1.0 - p), old = a * (1.0 - a), larger = variance > old ? variance : old;
     larger = larger > 0.05 * fabs(difference) ? larger : 0.05 * fabs(difference);
+    double last = INFINITY;
     terms.loss = log1p(exp(-fabs(z))) + (code ? (z < 0.0 ? -z : 0.0) : (z > 0.0 ? z : 0.0));
     terms.gap = 0.5 * difference * difference / (larger + DBL_MIN);
     for (int i = 0; i < 100; i++) {
         double g = u + c * p - wanted;
+        if (i > 0 && !(fabs(g) > 1e-3 * c * fabs(p - a) + 4 * DBL_EPSILON * fabs(wanted))) {
+            break; /* p is off by less than g / c */
+        }
         if (g > 0.0) {
             high = u;
         } else {
             low = u;
         }
         double next = u - g / (1.0 + c * p * (1.0 - p));
-        if (!(next >= low && next <= high)) {
-            next = 0.5 * (low + high);
-        }
-        double q = logistic(next), moved = fabs(q - p);
-        u = next;
-        p = q;
-        if (!(moved > 1e-3 * fabs(p - a))) {
+        if (next == u) {
             break;
         }
+        int shrinks = next > low && next < high && fabs(next - u) < 0.5 * last;
+        next = shrinks ? next : 0.5 * (low + high);
+        last = fabs(next - u);
+        u = next;
+        p = logistic(u);
     }
     step[0] = a - p;
     *alpha = p;
