@@ -6,6 +6,7 @@ from typing import Any
 
 import data
 import mathematics
+import networks
 import numpy as np
 import peers
 import scipy.sparse as sp
@@ -352,5 +353,6 @@ PROBLEMS = [
     *_naive_bayes_problems(),
     *_end_to_end_problems(),
     *mathematics.PROBLEMS,
+    *networks.PROBLEMS,
     *stochastic.PROBLEMS,
 ]

@@ -1,0 +1,235 @@
+"""The problems of perceptrons: an epoch of training and predictions, against scikit-learn, PyTorch and bare GEMM."""
+
+import gzip
+import os
+import warnings
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import data
+import numpy as np
+import scipy.linalg.blas
+import sklearn.neural_network
+from peers import load
+from sklearn.datasets import get_data_home
+from threadpoolctl import ThreadpoolController
+from work import Contender, Problem, Work
+
+import deciban.neural_network
+from deciban.feature_extraction.text import TfidfTransformer
+
+BATCH = 200
+
+
+@lru_cache(maxsize=1)
+def blas() -> ThreadpoolController:
+    """Return what sets the threads of BLAS; making one takes milliseconds."""
+    return ThreadpoolController()
+
+
+@lru_cache(maxsize=2)
+def images(quick: bool, dtype: type) -> data.Samples:
+    """Return Fashion-MNIST, pixels in [0, 1], or random numbers of its shape where its files are not.
+
+    They are looked for in the folder that FASHION_MNIST names, else beside scikit-learn's data.
+    """
+    folder = Path(os.environ.get("FASHION_MNIST", Path(get_data_home()).parent / "fashion_mnist"))
+    n_train, n_test = (2000, 500) if quick else (60_000, 10_000)
+    parts = []
+    for name, n_rows in (("train", n_train), ("t10k", n_test)):
+        if folder.exists():
+            pixels = gzip.decompress((folder / f"{name}-images-idx3-ubyte.gz").read_bytes())[16:]
+            labels = gzip.decompress((folder / f"{name}-labels-idx1-ubyte.gz").read_bytes())[8:]
+            X, y = np.frombuffer(pixels, np.uint8).reshape(-1, 784), np.frombuffer(labels, np.uint8)
+        else:
+            rng = np.random.default_rng(0)
+            X, y = rng.integers(0, 256, (n_rows, 784), np.uint8), rng.integers(0, 10, n_rows)
+        parts.append(((X[:n_rows] / dtype(255)).astype(dtype), y[:n_rows].astype(np.int64)))
+    (X, y), (X_test, _) = parts
+    return data.Samples(X, y, X_test, 10)
+
+
+@lru_cache(maxsize=1)
+def words(quick: bool) -> data.Samples:
+    """Return TF-IDF of the newsgroups."""
+    counts = data.counts(quick)
+    transformer = TfidfTransformer().fit(counts.X)
+    return data.Samples(
+        transformer.transform(counts.X), counts.y, transformer.transform(counts.X_test), counts.n_classes
+    )
+
+
+def _module(name: str) -> Any:
+    return {"scikit-learn": sklearn.neural_network, "deciban": deciban.neural_network}[name]
+
+
+def epoch(library: str, hidden: tuple[int, ...], n_threads: int) -> Callable[[Any], Work]:
+    """Make one epoch of Adam, checks of the samples included; its answer is the loss."""
+
+    def make(samples: Any) -> Work:
+        def call(_state: Any) -> Any:
+            model = _module(library).MLPClassifier(hidden, batch_size=BATCH, max_iter=1, random_state=0)
+            with warnings.catch_warnings(), blas().limit(limits=n_threads, user_api="blas"):
+                warnings.simplefilter("ignore")
+                return model.fit(samples.X, samples.y).loss_
+
+        return Work(call)
+
+    return make
+
+
+def torch_epoch(hidden: tuple[int, ...], n_threads: int) -> Callable[[Any], Work]:
+    """Make the same by PyTorch's eager mode and its fused Adam, from random numbers of its own."""
+
+    def make(samples: Any) -> Work:
+        torch = load("torch")
+        X, y = torch.from_numpy(samples.X), torch.from_numpy(samples.y)
+
+        def call(_state: Any) -> float:
+            torch.set_num_threads(n_threads)
+            torch.manual_seed(0)
+            layers: list[Any] = []
+            for n_in, n_out in pairwise((X.shape[1], *hidden, samples.n_classes)):
+                layers += [torch.nn.Linear(n_in, n_out, dtype=X.dtype), torch.nn.ReLU()]
+            model = torch.nn.Sequential(*layers[:-1])
+            optimizer = torch.optim.Adam(model.parameters(), fused=True)
+            order, total = torch.randperm(len(X)), 0.0
+            for start in range(0, len(X), BATCH):
+                batch = order[start : start + BATCH]
+                optimizer.zero_grad()
+                loss = torch.nn.functional.cross_entropy(model(X[batch]), y[batch])
+                loss.backward()
+                optimizer.step()
+                total += loss.item() * len(batch)
+            return total / len(X)
+
+        return Work(call)
+
+    return make
+
+
+def products(hidden: tuple[int, ...], n_threads: int) -> Callable[[Any], Work]:
+    """Make the matrix products of an epoch, and nothing else: no training takes less."""
+
+    def make(samples: Any) -> Work:
+        dtype = samples.X.dtype
+        gemm = scipy.linalg.blas.get_blas_funcs("gemm", dtype=dtype)
+        rng = np.random.default_rng(0)
+        sizes = (samples.X.shape[1], *hidden, samples.n_classes)
+        # columns are samples, as BLAS sees arrays of rows
+        units = [np.asfortranarray(rng.random((size, BATCH)), dtype) for size in sizes]
+        coefs = [np.asfortranarray(rng.random((n_out, n_in)), dtype) for n_in, n_out in pairwise(sizes)]
+        into = [np.empty_like(table, order="F") for table in units], [np.empty_like(coef, order="F") for coef in coefs]
+
+        def call(_state: Any) -> None:
+            with blas().limit(limits=n_threads, user_api="blas"):
+                for _ in range(len(samples.X) // BATCH):
+                    for at, coef in enumerate(coefs):
+                        gemm(1, coef, units[at], 0, into[0][at + 1], overwrite_c=1)
+                    for at in reversed(range(len(coefs))):
+                        gemm(1, units[at + 1], units[at], 0, into[1][at], trans_b=1, overwrite_c=1)
+                        if at:
+                            gemm(1, coefs[at], units[at + 1], 0, into[0][at], trans_a=1, overwrite_c=1)
+
+        return Work(call)
+
+    return make
+
+
+def prediction(library: str, n_rows: int, n_calls: int, n_threads: int) -> Callable[[Any], Work]:
+    """Make calls of ``predict_proba`` for the first rows of the test part."""
+
+    def make(samples: Any) -> Work:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = deciban.neural_network.MLPClassifier(batch_size=BATCH, max_iter=1, random_state=0)
+            model.fit(samples.X, samples.y)
+        model = model.to_sklearn() if library == "scikit-learn" else model
+        rows = samples.X_test[:n_rows]
+
+        def call(_state: Any) -> Any:
+            with blas().limit(limits=n_threads, user_api="blas"):
+                for _ in range(n_calls):
+                    answer = model.predict_proba(rows)
+                return answer
+
+        return Work(call)
+
+    return make
+
+
+def torch_prediction(n_rows: int, n_calls: int, n_threads: int) -> Callable[[Any], Work]:
+    def make(samples: Any) -> Work:
+        torch = load("torch")
+        linear = partial(torch.nn.Linear, dtype=torch.from_numpy(samples.X).dtype)
+        model = torch.nn.Sequential(
+            linear(samples.X.shape[1], 100), torch.nn.ReLU(), linear(100, samples.n_classes), torch.nn.Softmax(1)
+        )
+
+        def call(_state: Any) -> Any:
+            torch.set_num_threads(n_threads)
+            with torch.inference_mode():
+                for _ in range(n_calls):
+                    answer = model(torch.from_numpy(samples.X_test[:n_rows])).numpy()
+            return answer
+
+        return Work(call)
+
+    return make
+
+
+def close(expected: Any, got: Any) -> bool:
+    return np.allclose(expected, got, rtol=1e-3, atol=1e-5)
+
+
+def alike(expected: Any, got: Any) -> bool:
+    """Of PyTorch, which begins elsewhere: a loss in the same place."""
+    return abs(got / expected - 1) < 0.5
+
+
+def anything(_expected: Any, _got: Any) -> bool:
+    return True
+
+
+def _each(name: str, make: Callable[[int], Any], agree: Any = None) -> list[Contender]:
+    return [Contender(f"{name}, {n} thread{'s' * (n > 1)}", n, make(n), agree) for n in (1, 2)]
+
+
+def _epoch_problem(
+    name: str, hidden: tuple[int, ...], samples: Callable[[bool], Any], dtype: type | None = None
+) -> Problem:
+    contenders = _each("scikit-learn", partial(epoch, "scikit-learn", hidden))
+    contenders += _each("deciban", partial(epoch, "deciban", hidden))
+    if dtype is not None:
+        name = f"{name}, {dtype.__name__}"
+        contenders += _each("PyTorch", partial(torch_epoch, hidden), alike)
+        contenders += _each("GEMM alone", partial(products, hidden), anything)
+    return Problem("networks", f"MLP, an epoch of {name}", samples, tuple(contenders), close)
+
+
+def _prediction_problem(n_rows: int, n_calls: int, dtype: type) -> Problem:
+    contenders = [
+        *_each("scikit-learn", partial(prediction, "scikit-learn", n_rows, n_calls)),
+        *_each("deciban", partial(prediction, "deciban", n_rows, n_calls)),
+        *_each("PyTorch", partial(torch_prediction, n_rows, n_calls), anything),
+    ]
+    name = f"MLP predict_proba, {n_rows} x 784, hidden 100, {dtype.__name__}"
+    return Problem("networks", name, partial(images, dtype=dtype), tuple(contenders), close, n_calls)
+
+
+PROBLEMS = [
+    *(
+        _epoch_problem(f"60000 x 784, hidden {name}", hidden, partial(images, dtype=dtype), dtype)
+        for name, hidden in (("100", (100,)), ("512-512", (512, 512)))
+        for dtype in (np.float32, np.float64)
+    ),
+    _epoch_problem("20 newsgroups TF-IDF, hidden 100", (100,), words),
+    *(
+        _prediction_problem(n_rows, n_calls, dtype)
+        for n_rows, n_calls in ((1, 200), (10_000, 1))
+        for dtype in (np.float32, np.float64)
+    ),
+]
