@@ -303,7 +303,8 @@ def _minimise(
     l2 = problem.penalty[:, 0]
     loss = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True)
     damping = np.zeros(len(scores))
-    scale, fit, trusted, descent = 0.0, 0.0, True, math.inf
+    # a whole Hessian costs the same however few coefficients are in play
+    scale, fit, trusted, descent = float(direct), 0.0, True, math.inf
 
     @cache
     def reach() -> Array:
