@@ -216,8 +216,8 @@ def _no_kernel(estimator: Any, sample_weight: Any) -> str | None:
 class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
     """Linear classifier with the probabilities of a logistic (two classes) or softmax (more) model.
 
-    ``min C sum_i v_i log(1 / P(y_i | x_i)) + |coef|^2 / 2``, with ``P(y | x)`` the softmax of
-    ``X @ coef_.T + intercept_``
+    ``min C sum_i v_i log(1 / P(y_i | x_i)) + r |coef|_1 + (1 - r) |coef|^2 / 2``, with ``P(y | x)`` the softmax of
+    ``X @ coef_.T + intercept_`` and r the share of the l1 penalty, ``l1_ratio``
 
     Parameters
     ----------
@@ -229,15 +229,16 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
 
     Notes
     -----
-    Native: dense and sparse samples, float64 and float32, with the l2 penalty or none, and all predictions. Left to
-    scikit-learn: l1 and elastic-net penalties, ``dual=True``, callbacks, array-API input, negative weights,
-    ``multi_class`` other than its default (before scikit-learn 1.8), and subclasses that replace what a prediction is
-    made of.
+    Native: dense and sparse samples, float64 and float32, with l1, l2 and elastic-net penalties or none, and all
+    predictions. Left to scikit-learn: ``dual=True``, callbacks, array-API input, negative weights, ``multi_class``
+    other than its default and "liblinear" for more than two classes (before scikit-learn 1.8), and subclasses that
+    replace what a prediction is made of.
 
     References
     ----------
     C.-J. Lin, R. C. Weng, S. S. Keerthi, Trust region Newton method for large-scale logistic regression, Journal of
-    Machine Learning Research 9 (2008), 627-650.
+    Machine Learning Research 9 (2008), 627-650; G.-X. Yuan, C.-H. Ho, C.-J. Lin, An improved GLMNET for l1-regularized
+    logistic regression, the same 13 (2012), 1999-2030.
 
     Examples
     --------
