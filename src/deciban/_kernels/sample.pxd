@@ -10,7 +10,8 @@ cdef extern from "sample.h":
         double (*dot)(const double* x, const int32_t* indices, Py_ssize_t n, const double* w) noexcept nogil
         void (*add)(const double* x, const int32_t* indices, Py_ssize_t n, double step, double* w) noexcept nogil
         norms (*add_measured)(
-            const double* x, const int32_t* indices, Py_ssize_t n, double step, int magnitudes, double* w) noexcept nogil
+            const double* x, const int32_t* indices, Py_ssize_t n, double step, int magnitudes, double* w
+        ) noexcept nogil
         void (*truncate)(
             const int32_t* indices, Py_ssize_t n, double debt, double scale, double* paid, double* w) noexcept nogil
         double (*squares)(const double* x, Py_ssize_t n) noexcept nogil
@@ -20,7 +21,8 @@ cdef extern from "sample.h":
         double (*dot)(const float* x, const int32_t* indices, Py_ssize_t n, const float* w) noexcept nogil
         void (*add)(const float* x, const int32_t* indices, Py_ssize_t n, double step, float* w) noexcept nogil
         norms (*add_measured)(
-            const float* x, const int32_t* indices, Py_ssize_t n, double step, int magnitudes, float* w) noexcept nogil
+            const float* x, const int32_t* indices, Py_ssize_t n, double step, int magnitudes, float* w
+        ) noexcept nogil
         void (*truncate)(
             const int32_t* indices, Py_ssize_t n, double debt, double scale, float* paid, float* w) noexcept nogil
         double (*squares)(const float* x, Py_ssize_t n) noexcept nogil
