@@ -34,6 +34,13 @@ def test_the_page(newsgroups, tmp_path, monkeypatch, capsys):  # noqa: ARG001
         assert (tmp_path / image).exists()
 
 
+def test_the_page_on_streams(newsgroups, capsys):  # noqa: ARG001
+    names = {}
+    for code, shown in BLOCK.findall((DOCS / "streaming.md").read_text()):
+        exec(code, names)
+        assert same(capsys.readouterr().out, shown)
+
+
 def test_images_are_there():
     for image in re.findall(r"!\[.*?\]\((.*?)\)", (DOCS / "tutorial.md").read_text()):
         assert 0 < (DOCS / image).stat().st_size < 60_000
