@@ -5,14 +5,12 @@ prints, for each, the time and the relative suboptimality ``(f - f*) / f*``, whe
 a tight fit, found; then the time each needs to 1e-2, 1e-4 and 1e-6. ``--quick`` takes small data; ``--only TEXT`` the
 problems whose name holds TEXT; ``--out FOLDER`` keeps the numbers, a file for each problem, beside those
 of solvers that were left out this time, and draws the curves of all that are there. Fashion-MNIST is read from the
-folder that DECIBAN_FASHION_MNIST names, or from ``fashion_mnist`` in scikit-learn's data folder, as gzip idx files.
+folder that FASHION_MNIST names, or from ``fashion_mnist`` beside scikit-learn's data folder, as gzip idx files.
 """
 
 import argparse
-import gzip
 import importlib.util
 import json
-import os
 import re
 import time
 import warnings
@@ -24,10 +22,10 @@ import data
 import numpy as np
 import sklearn.linear_model
 from scipy.special import logsumexp
-from sklearn.datasets import get_data_home
 from sklearn.feature_extraction.text import TfidfTransformer
 
 import deciban.linear_model
+from deciban.demo.digits import fashion_mnist
 
 GAPS = (1e-2, 1e-4, 1e-6)
 TOLERANCES = {
@@ -154,18 +152,6 @@ def runs(several: bool, dense: bool, solvers: tuple[str, ...]) -> tuple[list[Run
     return found, missing
 
 
-def fashion_mnist(quick: bool) -> tuple[Any, Any] | None:
-    """Return the training images, in [0, 1], and their labels; None where the files are not."""
-    named = os.environ.get("DECIBAN_FASHION_MNIST")
-    folder = Path(named) if named else Path(get_data_home()) / "fashion_mnist"
-    files = [folder / f"train-{name}-ubyte.gz" for name in ("images-idx3", "labels-idx1")]
-    if not all(file.exists() for file in files):
-        return None
-    images, labels = (np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8) for file in files)
-    step = 30 if quick else 1
-    return images[16:].reshape(-1, 784)[::step] / 255.0, labels[8:][::step].astype(int)
-
-
 def problems(quick: bool) -> Iterator[tuple[str, Any, Any, float, tuple[str, ...]]]:
     """Yield name, samples, codes, C, and the solvers of scikit-learn's that finish in reasonable time."""
     samples = data.counts(quick)
@@ -178,11 +164,14 @@ def problems(quick: bool) -> Iterator[tuple[str, Any, Any, float, tuple[str, ...
     dense = rng.standard_normal((2_000 if quick else 100_000, 100))
     codes = (dense @ rng.standard_normal(100) + rng.logistic(size=len(dense)) > 0).astype(int)
     yield "dense, 100 features, two classes, C=1", dense, codes, 1.0, ("newton-cholesky", "newton-cg", "lbfgs")
-    images = fashion_mnist(quick)
-    if images is None:
-        print("Fashion-MNIST is not there: see --help")
+    try:
+        images, labels = fashion_mnist("train")
+    except OSError as error:
+        print(f"Fashion-MNIST is not there: {error}")
     else:
-        yield "Fashion-MNIST, 10 classes, C=0.01", *images, 0.01, ("newton-cg", "lbfgs", "saga")
+        step = 30 if quick else 1
+        samples = images[::step].astype(np.float64), labels[::step]
+        yield "Fashion-MNIST, 10 classes, C=0.01", *samples, 0.01, ("newton-cg", "lbfgs", "saga")
 
 
 def needed(found: list[dict[str, Any]], gap: float) -> dict[str, float]:

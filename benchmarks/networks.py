@@ -1,12 +1,9 @@
 """The problems of perceptrons: an epoch of training and predictions, against scikit-learn, PyTorch and bare GEMM."""
 
-import gzip
-import os
 import warnings
 from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import data
@@ -14,11 +11,11 @@ import numpy as np
 import scipy.linalg.blas
 import sklearn.neural_network
 from peers import load
-from sklearn.datasets import get_data_home
 from threadpoolctl import ThreadpoolController
 from work import Contender, Problem, Work
 
 import deciban.neural_network
+from deciban.demo.digits import fashion_mnist
 from deciban.feature_extraction.text import TfidfTransformer
 
 BATCH = 200
@@ -32,22 +29,16 @@ def blas() -> ThreadpoolController:
 
 @lru_cache(maxsize=2)
 def images(quick: bool, dtype: type) -> data.Samples:
-    """Return Fashion-MNIST, pixels in [0, 1], or random numbers of its shape where its files are not.
-
-    They are looked for in the folder that FASHION_MNIST names, else beside scikit-learn's data.
-    """
-    folder = Path(os.environ.get("FASHION_MNIST", Path(get_data_home()).parent / "fashion_mnist"))
+    """Return Fashion-MNIST, pixels in [0, 1], or random numbers of its shape where its files are not."""
     n_train, n_test = (2000, 500) if quick else (60_000, 10_000)
     parts = []
     for name, n_rows in (("train", n_train), ("t10k", n_test)):
-        if folder.exists():
-            pixels = gzip.decompress((folder / f"{name}-images-idx3-ubyte.gz").read_bytes())[16:]
-            labels = gzip.decompress((folder / f"{name}-labels-idx1-ubyte.gz").read_bytes())[8:]
-            X, y = np.frombuffer(pixels, np.uint8).reshape(-1, 784), np.frombuffer(labels, np.uint8)
-        else:
+        try:
+            X, y = fashion_mnist(name)
+        except OSError:
             rng = np.random.default_rng(0)
-            X, y = rng.integers(0, 256, (n_rows, 784), np.uint8), rng.integers(0, 10, n_rows)
-        parts.append(((X[:n_rows] / dtype(255)).astype(dtype), y[:n_rows].astype(np.int64)))
+            X, y = rng.random((n_rows, 784)), rng.integers(0, 10, n_rows)
+        parts.append((X[:n_rows].astype(dtype), y[:n_rows]))
     (X, y), (X_test, _) = parts
     return data.Samples(X, y, X_test, 10)
 

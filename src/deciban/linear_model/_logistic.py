@@ -224,8 +224,9 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
     penalty, C, l1_ratio, dual, tol, fit_intercept, intercept_scaling, class_weight, random_state, solver, max_iter, \
     verbose, warm_start, n_jobs
         As in :class:`sklearn.linear_model.LogisticRegression`; so are the attributes. Whatever the solver is called,
-        the same Newton method does the work, ``n_iter_`` counts its iterations, and ``tol`` bounds the gradient of the
-        mean loss; "liblinear" means, as ever, a penalised intercept.
+        the method that suits the problem does the work (dual coordinate ascent, Newton's, with l1 a proximal one),
+        ``n_iter_`` counts its passes and iterations, and ``tol`` bounds the gradient of the mean loss; "liblinear"
+        means, as ever, a penalised intercept.
 
     Notes
     -----
