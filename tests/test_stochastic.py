@@ -437,7 +437,7 @@ class TestTrouble:
         [
             ({"alpha": 0.0}, "alpha must be > 0"),
             ({"learning_rate": "nonsense"}, "'learning_rate' parameter"),
-            ({"penalty": "elasticnet", "l1_ratio": None}, "l1_ratio must be set"),
+            ({"penalty": "elasticnet", "l1_ratio": None}, "l1_ratio"),
             ({"n_jobs": 1.5}, "'n_jobs' parameter"),
             ({"class_weight": {0: 1.0, 1: 1.0, 2: "x"}}, "could not convert|float"),
         ],
