@@ -106,7 +106,9 @@ def test_as_many_checks_as_scikit_learns_class_gets(cls):
     theirs = names(cls._sklearn_class()())
     if cls in LINEAR:  # scikit-learn repeats a check with other parameters for classes that it lists
         checks, theirs = sorted(set(checks)), sorted(set(theirs))
-    if cls is neural_network.MLPClassifier:  # which has a parameter more
+    if cls in NETWORKS and sklearn.__version__ < "1.7":  # whose fit has no sample_weight yet, and fewer checks
+        checks = [check for check in checks if check in theirs]
+    if cls is neural_network.MLPClassifier and "check_class_weight_classifiers" in checks:  # which has a parameter more
         checks.remove("check_class_weight_classifiers")
     assert checks == theirs
     if cls in NAIVE_BAYES or cls is text.TfidfTransformer:
