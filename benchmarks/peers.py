@@ -59,6 +59,8 @@ def fastcountvectorizer(texts: Any, n_documents: int | None = None, **options: A
 def _daal4py() -> Any:
     sys.modules.setdefault("daal4py.sklearn", ModuleType("daal4py.sklearn"))  # its patches need an older scikit-learn
     daal = load("daal4py")
+    if not hasattr(daal, "multinomial_naive_bayes_training"):
+        raise MissingPeerError("this daal4py, of scikit-learn-intelex, has no naive Bayes any more")
     daal.daalinit(1)
     return daal
 

@@ -76,7 +76,7 @@ cdef const special_double_ops* special = special_double_select()
 
 cdef enum:
     CHUNK = 64
-    AHEAD = 32
+    AHEAD = 64
     FAR = 1024  # entries
     LANES = 8
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
