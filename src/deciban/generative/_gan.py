@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -14,19 +14,18 @@ from deciban._generation import number_of_samples, seed_of, streams
 from deciban._kernels import adversarial, layers
 from deciban._kernels.team import Team
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
-from deciban._sklearn import Interval, StrOptions, fit_context
-from deciban.generative._training import (
-    GenerativeNetwork,
-    Samples,
-    State,
+from deciban._sklearn import Interval, StrOptions
+from deciban.generative._networks import (
     check_layer_sizes,
     initial_parameters,
     make_network,
-    make_samples,
     outputs_of,
     pieces,
+    tables_of,
     with_labels,
 )
+from deciban.generative._samples import Samples, make_samples
+from deciban.generative._training import GenerativeNetwork, State
 from deciban.special import logsumexp
 
 _LOSSES = {"non_saturating": adversarial.NON_SATURATING, "wasserstein": adversarial.WASSERSTEIN}
@@ -157,51 +156,6 @@ class GAN(GenerativeNetwork):
         self.random_state = random_state
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit the model to X, and conditional on y if that is given.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,), default=None
-            Their labels.
-
-        Returns
-        -------
-        self : object
-            The fitted model.
-
-        Raises
-        ------
-        FloatingPointError
-            If training diverges: the message says in which epoch. The model is then as it was before.
-        """
-        self._fit(X, y)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
-        """Go once through a part of the samples.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,), default=None
-            Their labels: at every call or at none.
-        classes : array-like of shape (n_classes,), default=None
-            All labels there will ever be; at the first call only. None for those in y.
-
-        Returns
-        -------
-        self : object
-            The fitted model.
-        """
-        self._partial_fit(X, y, classes)
-        return self
-
     def sample(
         self, n_samples: int | None = None, *, random_state: Any = None, y: Any = None
     ) -> tuple[Array, Array | None]:
@@ -268,21 +222,6 @@ class GAN(GenerativeNetwork):
             return scores @ (self.class_count_ / self.class_count_.sum())
         return logsumexp(scores + self._log_prior(), axis=1)
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of :meth:`score_samples`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), default=None
-            Labels, for a model that is conditional on them.
-
-        Returns
-        -------
-        score : float
-        """
-        return float(np.mean(self.score_samples(X, y if self._n_labels else None)))
-
     # --- fitted parameters
 
     def _sizes(self) -> tuple[list[int], list[int]]:
@@ -297,30 +236,14 @@ class GAN(GenerativeNetwork):
             make_network(discriminator, self.activation, "identity", 2 * capacity),
         )
 
-    def _tables(self, index: int, kind: str) -> list[Array]:
-        check_is_fitted(self)
-        network, parameters = self._networks(1)[index], self._state.parameters[index]
-        return [getattr(network, kind)(layer, parameters) for layer in range(len(self._sizes()[index]) - 1)]
+    def _part(self, name: str) -> tuple[layers.Network, Array]:
+        index = ("generator", "discriminator").index(name)
+        return self._networks(1)[index], self._state.parameters[index]
 
-    @property
-    def generator_coefs_(self) -> list[Array]:
-        """Coefficients of the generator's layers."""
-        return self._tables(0, "coef")
-
-    @property
-    def generator_intercepts_(self) -> list[Array]:
-        """Intercepts of the generator's layers."""
-        return self._tables(0, "intercept")
-
-    @property
-    def discriminator_coefs_(self) -> list[Array]:
-        """Coefficients of the discriminator's layers, before spectral normalisation."""
-        return self._tables(1, "coef")
-
-    @property
-    def discriminator_intercepts_(self) -> list[Array]:
-        """Intercepts of the discriminator's layers."""
-        return self._tables(1, "intercept")
+    generator_coefs_ = tables_of("generator", "coef")
+    generator_intercepts_ = tables_of("generator", "intercept")
+    discriminator_coefs_ = tables_of("discriminator", "coef")  # before spectral normalisation
+    discriminator_intercepts_ = tables_of("discriminator", "intercept")
 
     # --- training
 

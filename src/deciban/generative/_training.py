@@ -1,4 +1,4 @@
-"""What the networks that generate share: parameters, pieces of them, samples, epochs with their losses on show."""
+"""How networks that generate are trained: fit and partial_fit, epoch by epoch, with their losses on show."""
 
 from __future__ import annotations
 
@@ -8,141 +8,26 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from deciban._arrays import Array, csr_parts
+from deciban._arrays import Array
 from deciban._generation import codes_of, codes_to_sample, seed_of
-from deciban._kernels import layers
 from deciban._kernels.team import Team
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import blas_on_one_thread, cut, effective_n_threads, run_team
-from deciban._sklearn import Interval, StrOptions, validate_data
+from deciban._sklearn import Interval, StrOptions, fit_context, validate_data
+from deciban.generative._networks import ACTIVATIONS
+from deciban.generative._samples import Samples
 
-_PIECE = 1 << 16  # parameters whose gradient is made and used at once: with their moments, 1 MB of float32
 _FLOPS = 1e10  # of a call of a training kernel, between two of which Ctrl-C is heard: some 0.1 s
 _SMALL = 2e6  # flops of a batch that are not worth a second thread
-_NO_ENTRIES = np.empty(0, np.int32)
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "softplus", "gelu")
-
-
-def pieces(sizes: Sequence[int], first_given: bool = False) -> Array:
-    """Cut a network's parameters into pieces (layer, start, stop, kind), as pieces.pxd has them."""
-    coefficients, intercepts, given = range(3)
-    found = []
-    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        kind = given if first_given and layer == 0 else coefficients
-        size = max(1, _PIECE // n_out)
-        found += [(layer, start, min(start + size, n_in), kind) for start in range(0, n_in, size)]
-        found.append((layer, 0, 0, intercepts))
-    return np.array(found, np.intp)
-
-
-def initial_parameters(sizes: Sequence[int], activation: str, rng: np.random.Generator, dtype: Any) -> Array:
-    """Draw coefficients from the uniform distribution; intercepts are zero.
-
-    References
-    ----------
-    X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
-    """
-    factor = 2.0 if activation == "logistic" else 6.0
-    coefs = []
-    for n_in, n_out in pairwise(sizes):
-        bound = (factor / (n_in + n_out)) ** 0.5
-        coefs.append(rng.uniform(-bound, bound, n_in * n_out))
-    return np.concatenate([*coefs, np.zeros(sum(sizes[1:]))]).astype(dtype)
-
-
-def make_network(sizes: Sequence[int], activation: str, last: str, capacity: int) -> layers.Network:
-    """Return the network of these sizes with one activation on all layers but the last."""
-    codes = [layers.ACTIVATIONS[activation]] * (len(sizes) - 2) + [layers.ACTIVATIONS[last]]
-    return layers.Network(sizes, codes, capacity)
-
-
-def outputs_of(network: layers.Network, parameters: Array, inputs: Array) -> Array:
-    """Return what a network makes of at most a batch of rows."""
-    room = np.empty(network.n_values, inputs.dtype)
-    before = np.empty(network.n_values if network.keeps_before else 0, inputs.dtype)
-    layers.apply_network(network, parameters, inputs, before, room)
-    return network.values(-1, room, len(inputs))
-
-
-def with_labels(inputs: Array, codes: Array | None, n_labels: int) -> Array:
-    """Return the inputs of a network that sees labels: one-hot columns past the others."""
-    if codes is None:
-        return np.ascontiguousarray(inputs)
-    return np.hstack([inputs, (codes[:, np.newaxis] == np.arange(n_labels)).astype(inputs.dtype)])
-
-
-def check_layer_sizes(name: str, sizes: Any) -> None:
-    """Check hidden_layer_sizes or one of its kind."""
-    found = np.asarray(sizes)
-    if found.ndim != 1 or (found.size and (found.dtype.kind not in "iu" or found.min() < 1)):
-        raise ValueError(f"{name} must be positive integers, got {sizes!r}")
-
-
-class Samples(NamedTuple):
-    """Samples as the training kernels take them, dense or CSR; what is not used is empty."""
-
-    X: Array
-    data: Array
-    scaled: Array
-    indices: Array
-    indptr: Array
-    codes: Array
-
-    @property
-    def sparse(self) -> bool:
-        return len(self.indptr) > 0
-
-    @property
-    def n_samples(self) -> int:
-        return len(self.indptr) - 1 if self.sparse else len(self.X)
-
-    @property
-    def dtype(self) -> Any:
-        return self.X.dtype
-
-    @property
-    def values(self) -> Array:
-        """All values that are stored."""
-        return self.data if self.sparse else self.X
-
-    def mean_and_variance(self, n_features: int) -> tuple[Array, Array]:
-        """Return the mean and the variance of every feature."""
-        if not self.sparse:
-            return self.X.mean(axis=0, dtype=np.float64), self.X.var(axis=0, dtype=np.float64)
-        total = np.bincount(self.indices, self.data, minlength=n_features)
-        squares = np.bincount(self.indices, np.square(self.data, dtype=np.float64), minlength=n_features)
-        mean = total / self.n_samples
-        return mean, np.maximum(squares / self.n_samples - mean**2, 0)
-
-
-def make_samples(X: Any, codes: Array | None, unit_rows: bool) -> Samples:
-    """Return checked samples for the kernels; with ``unit_rows`` an encoder sees CSR rows scaled to length one."""
-    nothing = np.empty(0, X.dtype)
-    given = _NO_ENTRIES if codes is None else np.ascontiguousarray(codes, np.int32)
-    if not sp.issparse(X):
-        return Samples(np.ascontiguousarray(X), nothing, nothing, _NO_ENTRIES, np.empty(0, np.int64), given)
-    data, indices, indptr = csr_parts(X)
-    indptr = indptr.astype(np.int64)
-    begin = int(indptr[0])
-    data, indices = data[begin : int(indptr[-1])], indices[begin : int(indptr[-1])].astype(np.int32)
-    indptr = indptr - begin
-    scaled = data
-    if unit_rows:
-        rows = np.repeat(np.arange(X.shape[0]), np.diff(indptr))
-        length = np.sqrt(np.bincount(rows, np.square(data, dtype=np.float64), minlength=X.shape[0]))
-        scaled = (data / np.maximum(length, np.finfo(np.float64).tiny)[rows]).astype(data.dtype)
-    return Samples(np.empty((0, X.shape[1]), X.dtype), data, scaled, indices, indptr, given)
 
 
 @contextmanager
@@ -217,27 +102,87 @@ class GenerativeNetwork(BaseEstimator):
 
     _accepts_sparse = False
 
-    def _fit(self, X: Any, y: Any) -> None:
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the model to X, and conditional on y if that is given.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples; a sparse matrix only where the model takes one.
+        y : array-like of shape (n_samples,), default=None
+            Their labels.
+
+        Returns
+        -------
+        self : object
+            The fitted model.
+
+        Raises
+        ------
+        FloatingPointError
+            If training diverges: the message says in which epoch. The model is then as it was before.
+        """
         with unchanged_on_error(self):
             for name in ("classes_", "class_count_"):
                 self.__dict__.pop(name, None)
-            samples = self._check(X, y, reset=True, classes=None)
-            self._state = self._initial_state(samples, seed_of(self.random_state))
-            self.loss_curve_, self.n_iter_ = [], 0
-            self._train(samples, self.max_iter)
+            self._begin(self._check(X, y, reset=True, classes=None), self.max_iter)
+        return self
 
-    def _partial_fit(self, X: Any, y: Any, classes: Any) -> None:
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
+        """Go once through a part of the samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training samples; a sparse matrix only where the model takes one.
+        y : array-like of shape (n_samples,), default=None
+            Their labels: at every call or at none.
+        classes : array-like of shape (n_classes,), default=None
+            All labels there will ever be; at the first call only. None for those in y.
+
+        Returns
+        -------
+        self : object
+            The fitted model.
+
+        Raises
+        ------
+        FloatingPointError
+            If training diverges. The model is then as it was before.
+        """
         with unchanged_on_error(self):
             first = "_state" not in self.__dict__
             samples = self._check(X, y, reset=first, classes=classes)
             if first:
-                self._state = self._initial_state(samples, seed_of(self.random_state))
-                self.loss_curve_, self.n_iter_ = [], 0
+                self._begin(samples, 1)
             else:
                 self._state = copy.deepcopy(self._state)
-                samples = self._as_trained(samples)
                 self.loss_curve_ = list(self.loss_curve_)
-            self._train(samples, 1)
+                self._train(self._as_trained(samples), 1)
+        return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean of :meth:`score_samples`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Samples; a sparse matrix only where the model takes one.
+        y : array-like of shape (n_samples,), default=None
+            Labels, for a model that is conditional on them.
+
+        Returns
+        -------
+        score : float
+        """
+        return float(np.mean(self.score_samples(X, y if self._n_labels else None)))
+
+    def _begin(self, samples: Samples, n_epochs: int) -> None:
+        self._state = self._initial_state(samples, seed_of(self.random_state))
+        self.loss_curve_, self.n_iter_ = [], 0
+        self._train(samples, n_epochs)
 
     def _as_trained(self, samples: Samples) -> Samples:
         dtype = self._state.parameters[0].dtype
@@ -352,6 +297,9 @@ class GenerativeNetwork(BaseEstimator):
             return np.log(self.class_count_ / self.class_count_.sum())
 
     # --- what distinguishes the models
+
+    def score_samples(self, X: Any, y: Any = None) -> Array:
+        raise NotImplementedError
 
     def _samples(self, X: Any, codes: Array | None) -> Samples:
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -12,38 +12,33 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import Array
-from deciban._generation import (
-    alias_table,
-    document_lengths,
-    number_of_samples,
-    seed_of,
-    sparse_samples,
-    streams,
-)
-from deciban._kernels import layers, sampling, variational
+from deciban._generation import document_lengths, number_of_samples, seed_of, sparse_samples, streams
+from deciban._kernels import layers, variational
 from deciban._kernels.team import Team
 from deciban._parallel import blas_on_one_thread, cut, effective_n_threads, run_blocks
-from deciban._sklearn import Interval, StrOptions, fit_context
-from deciban.generative._training import (
-    GenerativeNetwork,
-    Samples,
-    State,
+from deciban._sklearn import Interval, StrOptions
+from deciban.generative._likelihoods import (
+    LIKELIHOODS,
+    OUTPUTS,
+    check_values,
+    draw_bernoulli,
+    draw_documents,
+    draw_gaussian,
+    intercepts_of,
+)
+from deciban.generative._networks import (
     check_layer_sizes,
     initial_parameters,
     make_network,
-    make_samples,
     outputs_of,
     pieces,
+    tables_of,
     with_labels,
 )
+from deciban.generative._samples import Samples, make_samples
+from deciban.generative._training import GenerativeNetwork, State
 from deciban.special import logsumexp
 
-_LIKELIHOODS = {
-    "bernoulli": variational.BERNOULLI,
-    "gaussian": variational.GAUSSIAN,
-    "multinomial": variational.MULTINOMIAL,
-}
-_OUTPUTS = {"bernoulli": "logistic", "gaussian": "identity", "multinomial": "softmax"}
 _VALUES = 1 << 20  # of a block of rows in inference, at most, in the widest layer
 _ROWS = 256
 
@@ -60,8 +55,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
     n_components : int, default=2
         Latent units.
     likelihood : {"gaussian", "bernoulli", "multinomial"}, default="gaussian"
-        Of samples given z. Gaussian: real features, each with a variance of its own that is learned (at least exp(-12):
-        scale features that vary by less). Bernoulli: values in [0, 1]; those in between count as shares of on and off.
+        Of samples given z. Gaussian: real features, each with a variance of its own that is learned, of at least
+        exp(-12). Scale them first, as by :class:`sklearn.preprocessing.StandardScaler`: the encoder sees them as they
+        are, and a step of Adam is of one size for all. Bernoulli: values in [0, 1]; those in between count as shares of
+        on and off.
         Multinomial: counts, such as words in documents.
     hidden_layer_sizes : sequence of int, default=(100,)
         Hidden units of the encoder, from the samples on; the decoder's are the same, the other way round.
@@ -134,7 +131,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **GenerativeNetwork._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "likelihood": [StrOptions(set(_LIKELIHOODS))],
+        "likelihood": [StrOptions(set(LIKELIHOODS))],
         "hidden_layer_sizes": ["array-like"],
         "beta": [Interval(Real, 0, None, closed="left")],
         "warm_up": [Interval(Integral, 0, None, closed="left")],
@@ -184,51 +181,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
         tags.input_tags.positive_only = self.likelihood != "gaussian"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit the model to X, and conditional on y if that is given.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,), default=None
-            Their labels.
-
-        Returns
-        -------
-        self : object
-            The fitted model.
-
-        Raises
-        ------
-        FloatingPointError
-            If training diverges: the message says in which epoch. The model is then as it was before.
-        """
-        self._fit(X, y)
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, classes: Any = None) -> Self:
-        """Go once through a part of the samples.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,), default=None
-            Their labels: at every call or at none.
-        classes : array-like of shape (n_classes,), default=None
-            All labels there will ever be; at the first call only. None for those in y.
-
-        Returns
-        -------
-        self : object
-            The fitted model.
-        """
-        self._partial_fit(X, y, classes)
-        return self
 
     def transform(self, X: Any, y: Any = None) -> Array:
         """Return the mean of the latent variables given each sample.
@@ -341,13 +293,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
                     if lengths is None
                     else lengths[start:stop]
                 )
-                made[block] = np.arange(start, stop), _documents(rng.bit_generator, found, chosen)
+                made[block] = np.arange(start, stop), draw_documents(rng.bit_generator, found, chosen)
             elif mean:
                 X[start:stop] = found
             elif self.likelihood == "bernoulli":
-                X[start:stop] = rng.random(found.shape, np.float32) < found
+                X[start:stop] = draw_bernoulli(rng, found)
             else:
-                X[start:stop] = found + np.sqrt(self.noise_variance_) * rng.standard_normal(found.shape)
+                X[start:stop] = draw_gaussian(rng, found, self.noise_variance_)
 
         with blas_on_one_thread():
             run_blocks(task, len(blocks))
@@ -376,22 +328,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
             return self._bound(samples[0])
         joint = np.stack([self._bound(own) for own in samples], axis=1) + self._log_prior()
         return logsumexp(joint, axis=1)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of :meth:`score_samples`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), default=None
-            Labels, for a model that is conditional on them.
-
-        Returns
-        -------
-        bound : float
-            In nats a sample.
-        """
-        return float(np.mean(self.score_samples(X, y if self._n_labels else None)))
 
     def evidence_lower_bound(self, X: Any, y: Any = None) -> Array:
         """Return ``E_q log p(x | z) - KL(q(z | x) || p(z))``, the expectation by ``n_draws`` draws.
@@ -434,36 +370,17 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
             make_network(decoder, self.activation, output, capacity),
         )
 
-    def _part(self, name: str) -> Array:
+    def _part(self, name: str) -> tuple[layers.Network, Array]:
         encoder, decoder = self._networks(1)
-        split = [encoder.n_parameters, encoder.n_parameters + decoder.n_parameters]
-        return dict(zip(("encoder", "decoder", "variance"), np.split(self._parameters(), split), strict=True))[name]
+        parameters, n_encoder = self._parameters(), encoder.n_parameters
+        if name == "encoder":
+            return encoder, parameters[:n_encoder]
+        return decoder, parameters[n_encoder : n_encoder + decoder.n_parameters]
 
-    def _tables(self, name: str, kind: str) -> list[Array]:
-        check_is_fitted(self)
-        network = self._networks(1)[name == "decoder"]
-        n_layers = len(self.hidden_layer_sizes) + 1
-        return [getattr(network, kind)(index, self._part(name)) for index in range(n_layers)]
-
-    @property
-    def encoder_coefs_(self) -> list[Array]:
-        """Coefficients of the encoder's layers."""
-        return self._tables("encoder", "coef")
-
-    @property
-    def encoder_intercepts_(self) -> list[Array]:
-        """Intercepts of the encoder's layers."""
-        return self._tables("encoder", "intercept")
-
-    @property
-    def decoder_coefs_(self) -> list[Array]:
-        """Coefficients of the decoder's layers."""
-        return self._tables("decoder", "coef")
-
-    @property
-    def decoder_intercepts_(self) -> list[Array]:
-        """Intercepts of the decoder's layers."""
-        return self._tables("decoder", "intercept")
+    encoder_coefs_ = tables_of("encoder", "coef")
+    encoder_intercepts_ = tables_of("encoder", "intercept")
+    decoder_coefs_ = tables_of("decoder", "coef")
+    decoder_intercepts_ = tables_of("decoder", "intercept")
 
     @property
     def noise_variance_(self) -> Array:
@@ -471,17 +388,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
         check_is_fitted(self)
         if self.likelihood != "gaussian":
             raise AttributeError("only a Gaussian likelihood has noise_variance_")
-        return np.exp(self._part("variance"))
+        return np.exp(self._parameters()[-self.n_features_in_ :])
 
     # --- training
 
     def _samples(self, X: Any, codes: Array | None) -> Samples:
         samples = make_samples(X, codes, unit_rows=self.likelihood == "multinomial")
-        values = samples.values
-        if self.likelihood != "gaussian" and values.size and values.min() < 0:
-            raise ValueError(f"Negative values in data passed to VAE: its likelihood is {self.likelihood}")
-        if self.likelihood == "bernoulli" and values.size and values.max() > 1:
-            raise ValueError(f"samples of a Bernoulli likelihood must lie in [0, 1], got {values.max()}")
+        check_values(self.likelihood, samples.values)
         return samples
 
     def _initial_state(self, samples: Samples, seed: np.random.SeedSequence) -> State:
@@ -492,16 +405,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
         encoder, decoder = (initial_parameters(sizes, self.activation, rng, np.float64) for sizes in self._sizes())
         # begin where the latent variables mean nothing, and the decoder's intercepts say how samples are on average
         mean, variance = samples.mean_and_variance(self.n_features_in_)
-        if self.likelihood == "bernoulli":
-            mean = np.clip(mean, 1e-3, 1 - 1e-3)
-            decoder[-len(mean) :] = np.log(mean) - np.log1p(-mean)
-        elif self.likelihood == "multinomial":
-            total = mean.sum()
-            self.mean_length_ = float(total)
-            decoder[-len(mean) :] = np.log((mean + 1e-3 / samples.n_samples) / (total + 1e-3)) if total else 0
+        decoder[-len(mean) :] = intercepts_of(self.likelihood, mean, samples.n_samples)
+        if self.likelihood == "multinomial":
+            self.mean_length_ = float(mean.sum())
         parts = [encoder, decoder]
         if self.likelihood == "gaussian":
-            decoder[-len(mean) :] = mean
             # on each feature's own scale: a constant one, of least variance, would shout down all others
             self._networks(1)[1].coef(-1, decoder)[:] *= np.sqrt(variance)
             parts.append(np.log(np.maximum(variance, np.exp(-12))))
@@ -510,7 +418,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
 
     def _plan(self, capacity: int, sparse: bool) -> variational.Plan:
         n_labels = self._n_labels
-        return variational.Plan(*self._networks(capacity), _LIKELIHOODS[self.likelihood], n_labels, sparse)
+        return variational.Plan(*self._networks(capacity), LIKELIHOODS[self.likelihood], n_labels, sparse)
 
     def _training(self, samples: Samples) -> Callable[[Team, Array, int, int], Array]:
         size = self._batch(samples)
@@ -616,22 +524,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeNetwork):
     def _decode(self, Z: Array, codes: Array | None) -> Array:
         """Return the decoder's output for latent variables, block by block."""
         rows = self._rows_together()
-        network = self._networks(rows, _OUTPUTS[self.likelihood])[1]
-        parameters = self._part("decoder")
+        network = self._networks(rows, OUTPUTS[self.likelihood])[1]
+        _, parameters = self._part("decoder")
         out = np.empty((len(Z), self.n_features_in_), Z.dtype)
         for start, stop in cut(len(Z), rows):
             own = None if codes is None else codes[start:stop]
             out[start:stop] = outputs_of(network, parameters, with_labels(Z[start:stop], own, self._n_labels))
         return out
-
-
-def _documents(stream: Any, shares: Array, lengths: Array) -> tuple[Array, Array, Array]:
-    """Draw one document of each row of shares."""
-    parts = []
-    for row, length in zip(shares.astype(np.float64), lengths, strict=True):
-        keep, alias = alias_table(row, "the decoder's output")
-        size, indices, data = np.empty(1, np.int64), np.empty(length, np.int32), np.empty(length, np.int64)
-        n = sampling.documents(stream, keep, alias, np.array([length]), np.empty(length, np.int32), indices, data, size)
-        parts.append((size, indices[:n], data[:n]))
-    sizes, indices, data = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return sizes, indices, data
