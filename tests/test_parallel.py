@@ -40,6 +40,72 @@ def test_the_first_error_comes_out(n_threads):
     assert len(done) < 10_000
 
 
+def test_an_error_of_a_helper_comes_out_and_helpers_come_back():
+    for _ in range(20):
+        with pytest.raises(KeyError, match="helper"):
+            run_blocks(fail_in_a_helper, 1000, 3)
+    n_threads = threading.active_count()
+    for _ in range(200):
+        run_blocks(lambda _block, _worker: None, 4, 3)
+    assert threading.active_count() <= n_threads + 2
+
+
+def fail_in_a_helper(_block, worker):
+    if worker:
+        raise KeyError("helper")
+    time.sleep(0.001)
+
+
+def test_nested_blocks_and_more_callers_than_helpers():
+    done = []
+
+    def outer(block, _):
+        run_blocks(lambda inner, _: done.append((block, inner)), 5, 4)
+
+    threads = [threading.Thread(target=run_blocks, args=(outer, 6, 20)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {pair: done.count(pair) for pair in done} == {(i, j): 8 for i in range(6) for j in range(5)}
+
+
+def test_an_interrupted_wait_ends_when_the_helpers_are_done(monkeypatch):
+    """Ctrl-C while the caller waits: it comes out, but not before a helper has left its block."""
+    began, left = threading.Event(), []
+
+    def task(_block, worker):
+        if worker:
+            began.set()
+            time.sleep(0.2)
+            left.append(worker)
+        else:
+            assert began.wait(10)
+
+    real = deciban._parallel.Turn
+
+    class Interrupted:
+        def __init__(self):
+            self.turn, self.waited = real(), False
+
+        def __enter__(self):
+            return self.turn.__enter__()
+
+        def __exit__(self, *error):
+            return self.turn.__exit__(*error)
+
+        def wait(self):
+            if not self.waited:
+                self.waited = True
+                raise KeyboardInterrupt
+            self.turn.wait()
+
+    monkeypatch.setattr(deciban._parallel, "Turn", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_blocks(task, 2, 2)
+    assert left == [1]
+
+
 def test_ranges_cover_everything():
     assert cut(10, 4) == [(0, 4), (4, 8), (8, 10)]
     assert cut(0, 4) == []

@@ -1,4 +1,4 @@
-"""Blocks of work on a small pool of threads.
+"""Blocks of work on a few threads.
 
 Kernels release the interpreter lock and take a range of rows; :func:`run_blocks` hands the ranges out. How the work is
 cut never depends on how many threads there are, so neither does the result. There is no OpenMP: nothing to hang after a
@@ -17,47 +17,83 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import lru_cache
+from functools import lru_cache, partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import joblib
 from threadpoolctl import ThreadpoolController
 
 from deciban._config import get_option
-from deciban._kernels.team import Team
+from deciban._kernels.team import Team, Turn
 
-_pool: ThreadPoolExecutor | None = None
-_helpers: dict[int, frozenset[int]] = {}  # the pool's threads, by the kernel's number, and the CPUs they were given
+_N_MOST = max(32, 2 * (os.cpu_count() or 1))  # helpers
+_idle: list[_Helper] = []
+_n_helpers = 0
 _current_cpu = getattr(ctypes.CDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
 
 
-def _forget_pool() -> None:
-    """A forked child has none of its parent's threads: the next call makes a new pool."""
-    global _pool
-    _pool = None
-    _helpers.clear()
+class _Helper(threading.Thread):
+    """A thread that does what it is given, and waits again. It ends with the process."""
 
+    def __init__(self) -> None:
+        super().__init__(name="deciban", daemon=True)
+        self._given: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._cpus: frozenset[int] = frozenset()
+        self.start()
 
-def _join_helpers() -> None:
-    _helpers[threading.get_native_id()] = frozenset()
+    def run(self) -> None:
+        while True:
+            self._given.get()()
 
-
-def _clear_way() -> None:
-    """Keep the helpers off the caller's CPU, and on those that the caller may use."""
-    if _current_cpu is None:
-        return
-    granted = frozenset(os.sched_getaffinity(0))
-    cpus = granted - {_current_cpu()} or granted
-    for helper, given in list(_helpers.items()):
-        if given != cpus:
+    def give(self, work: Callable[[], None], cpus: frozenset[int]) -> None:
+        if cpus != self._cpus:
             with contextlib.suppress(OSError):  # a sandbox may forbid it
-                os.sched_setaffinity(helper, cpus)
-            _helpers[helper] = cpus
+                os.sched_setaffinity(self.native_id or 0, cpus)
+            self._cpus = cpus
+        self._given.put(work)
+
+    def recall(self) -> None:
+        """Take back what it has not begun."""
+        with contextlib.suppress(Empty):
+            self._given.get_nowait()
+            _idle.append(self)
+
+
+def _helper() -> _Helper | None:
+    """Return a helper that is free, or a new one; None if there shall be no more."""
+    global _n_helpers
+    try:
+        return _idle.pop()
+    except IndexError:
+        pass
+    if _n_helpers >= _N_MOST:
+        return None
+    try:
+        helper = _Helper()
+    except RuntimeError:  # the interpreter is shutting down
+        return None
+    _n_helpers += 1
+    return helper
+
+
+def _forget_helpers() -> None:
+    """A forked child has none of its parent's threads."""
+    global _n_helpers
+    _idle.clear()
+    _n_helpers = 0
+
+
+def _cpus_for_helpers() -> frozenset[int]:
+    """Return the CPUs that the caller may use, without its own; none where the system does not place threads."""
+    if _current_cpu is None:
+        return frozenset()
+    granted = frozenset(os.sched_getaffinity(0))
+    return granted - {_current_cpu()} or granted
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
 @lru_cache(maxsize=8)
@@ -94,7 +130,6 @@ def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int |
     BaseException
         The first exception a task raised; blocks not yet begun are then left out.
     """
-    global _pool
     if n_blocks > 1 and n_threads is None:
         n_threads = effective_n_threads()
     n_threads = min(n_blocks, n_threads or 1)
@@ -105,39 +140,47 @@ def run_blocks(task: Callable[[int, int], None], n_blocks: int, n_threads: int |
 
     blocks = itertools.count()
     stop = False
+    errors: list[BaseException] = []
 
     def work(worker: int) -> None:
         nonlocal stop
         try:
             while not stop and (block := next(blocks)) < n_blocks:
                 task(block, worker)
-        except BaseException:
+        except BaseException as error:
             stop = True
-            raise
+            errors.append(error)
 
-    if _pool is None:
-        n_most = max(32, 2 * (os.cpu_count() or 1))
-        _pool = ThreadPoolExecutor(n_most, thread_name_prefix="deciban", initializer=_join_helpers)
-    _clear_way()
-    futures: list[Future[None]] = []
-    for worker in range(1, n_threads):
-        try:
-            futures.append(_pool.submit(work, worker))
-        except RuntimeError:
-            break  # the interpreter is shutting down and takes no new tasks: the caller's thread does all the work
+    def help_out(helper: _Helper, worker: int, turn: Turn) -> None:
+        with turn:
+            work(worker)
+            _idle.append(helper)  # before the caller goes on, who may call again
+
+    helpers: list[tuple[_Helper, Turn]] = []
     try:
+        cpus = _cpus_for_helpers()
+        for worker in range(1, n_threads):
+            helper = _helper()
+            if helper is None:
+                break  # those that there are, or the caller's thread alone, do all the work
+            turn = Turn()
+            helpers.append((helper, turn))
+            helper.give(partial(help_out, helper, worker, turn), cpus)
         work(0)
-    finally:
-        # A helper that has not begun is not needed any more (the pool may be busy with somebody else's work).
-        begun = [future for future in futures if not future.cancel()]
+        for _, turn in helpers:
+            turn.wait()
+    except BaseException as error:  # Ctrl-C while waiting: nobody may write into buffers that the caller gives up
+        stop = True
+        errors.insert(0, error)
+        for _, turn in helpers:
+            turn.wait()
+    for helper, _ in helpers:
+        helper.recall()  # who has not begun finds no block any more, and need not come
+    if errors:
         try:
-            wait(begun)
-        except BaseException:  # Ctrl-C while waiting: nobody may write into buffers that the caller gives up
-            stop = True
-            wait(begun)
-            raise
-    for future in begun:
-        future.result()
+            raise errors[0]
+        finally:
+            errors.clear()  # an error holds this frame
 
 
 def run_team(lead: Callable[[Team], None], n_threads: int | None = None) -> None:

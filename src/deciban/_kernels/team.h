@@ -83,6 +83,13 @@ static inline void team_phase(team *own, ptrdiff_t n_tasks) {
     }
 }
 
+/* Wait until a flag is down; not for long. */
+static inline void team_spin(const int *flag) {
+    for (int spins = 0; spins < TEAM_SPINS && __atomic_load_n(flag, __ATOMIC_ACQUIRE); spins++) {
+        TEAM_PAUSE();
+    }
+}
+
 static inline void team_end(team *own) { __atomic_store_n(&own->is_open, 0, __ATOMIC_RELEASE); }
 
 /* A helper, of another number than all others: help until the leader ends it. */

@@ -7,6 +7,7 @@ cdef extern from "team.h":
         pass
     void team_start(team* own, team_task task, void* context) noexcept nogil
     void team_phase(team* own, Py_ssize_t n_tasks) noexcept nogil
+    void team_spin(const int* flag) noexcept nogil
     void team_end(team* own) noexcept nogil
     void team_help(team* own, Py_ssize_t worker) noexcept nogil
 
