@@ -1,41 +1,51 @@
-"""Epochs of VAE and GAN against PyTorch, the same models, and against their matrix products alone.
+"""Epochs of VAE and GAN against PyTorch and JAX, the same models, and against their matrix products alone.
 
-``python benchmarks/generative.py --threads 1`` prints a table of seconds an epoch and ratios of the same round;
-``--quality`` trains the same VAE with both on Fashion-MNIST from the same initial parameters, and compares bounds.
-Without PyTorch, only our own times and the products are shown. 60000 samples of 784 features, batches of 128.
+``python benchmarks/generative.py --threads 1`` prints a table of seconds an epoch and ratios of the same round, after
+every peer has taken the same steps from the same parameters with the same noise, to the same result.
+``--bound EPOCHS`` trains a VAE with deciban and with PyTorch on Fashion-MNIST from the same initial parameters, each
+with its own order and noise, and compares bounds; ``--judge EPOCHS`` judges samples of both models. Peers that are not
+installed are left out. 60000 samples of 784 features, batches of 128; "GAN" is without spectral normalisation and
+average, "GAN-SN" with both.
 """
 
 import argparse
+import copy
 import importlib.util
+import os
 import statistics
 import time
-from itertools import pairwise
 
 import numpy as np
-from scipy.linalg.blas import sgemm
+from generative_peers import JaxGAN, JaxVAE, TorchGAN, TorchVAE, tables
+from scipy.linalg.blas import dgemm, sgemm
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 
 import deciban
+from deciban._generation import seed_of
 from deciban._parallel import blas_on_one_thread
 from deciban.demo.digits import fashion_mnist
 from deciban.generative import GAN, VAE
+from deciban.neural_network import MLPClassifier
 
 BATCH = 128
 HIDDEN, LATENT = 400, 20
 NOISE, GAN_HIDDEN = 64, 256
+KINDS = ("VAE", "GAN", "GAN-SN")
 
 
-def products(shapes, n_samples):
+def products(shapes, n_samples, dtype):
     """Seconds of matrix products (rows, inner, columns), one batch after the other, BLAS on one thread."""
-    tables = []
+    gemm, made = (sgemm if dtype == np.float32 else dgemm), []
     for n_rows, n_inner, n_columns in shapes:
-        a, b = np.ones((n_inner, n_columns), np.float32).T, np.ones((n_rows, n_inner), np.float32).T
-        tables.append((a, b, np.zeros((n_rows, n_columns), np.float32).T))
+        a, b = np.ones((n_inner, n_columns), dtype).T, np.ones((n_rows, n_inner), dtype).T
+        made.append((a, b, np.zeros((n_rows, n_columns), dtype).T))
     with blas_on_one_thread():
         begin = time.perf_counter()
         for _ in gen_batches(n_samples, BATCH):
-            for a, b, c in tables:
-                sgemm(1.0, a, b, 0.0, c, overwrite_c=1)
+            for a, b, c in made:
+                gemm(1.0, a, b, 0.0, c, overwrite_c=1)
         return time.perf_counter() - begin
 
 
@@ -61,112 +71,66 @@ GAN_PRODUCTS = [
 ]
 
 
-def torch_layers(*sizes, activation):
-    from torch import nn
-
-    parts = []
-    for n_in, n_out in pairwise(sizes):
-        parts += [nn.Linear(n_in, n_out), activation()]
-    return nn.Sequential(*parts[:-1])
-
-
-class TorchVAE:
-    """The model of deciban.generative.VAE, likelihood="bernoulli"."""
-
-    def __init__(self, compiled=False):
-        import torch
-
-        self.torch = torch
-        self.encoder = torch_layers(784, HIDDEN, 2 * LATENT, activation=torch.nn.ReLU)
-        self.decoder = torch_layers(LATENT, HIDDEN, 784, activation=torch.nn.ReLU)
-        both = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self.optimiser = torch.optim.Adam(both, lr=1e-3, fused=True)
-        self.loss = torch.compile(self._loss) if compiled else self._loss
-
-    def _loss(self, x):
-        torch = self.torch
-        mean, log_variance = self.encoder(x).chunk(2, 1)
-        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        reconstruction = torch.nn.functional.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="sum")
-        return reconstruction + 0.5 * torch.sum(mean**2 + log_variance.exp() - log_variance - 1)
-
-    def copy(self, model):
-        """Take the parameters of a deciban.generative.VAE."""
-        for network, part in ((self.encoder, "encoder"), (self.decoder, "decoder")):
-            tables = zip(getattr(model, f"{part}_coefs_"), getattr(model, f"{part}_intercepts_"), strict=True)
-            for own, (W, b) in zip(network[::2], tables, strict=True):
-                own.weight.data = self.torch.from_numpy(W.T.copy())
-                own.bias.data = self.torch.from_numpy(b.copy())
-
-    def epoch(self, X):
-        """Train once on all samples; return the mean loss."""
-        X, total = self.torch.from_numpy(X), 0.0
-        for rows in self.torch.randperm(len(X)).split(BATCH):
-            x = X[rows]
-            self.optimiser.zero_grad(set_to_none=True)
-            loss = self.loss(x)
-            (loss / len(x)).backward()
-            self.optimiser.step()
-            total += loss.item()
-        return total / len(X)
-
-
-class TorchGAN:
-    """The model of deciban.generative.GAN, loss="non_saturating"."""
-
-    def __init__(self, compiled=False):
-        import torch
-
-        self.torch = torch
-
-        def leaky():
-            return torch.nn.LeakyReLU(0.01)
-
-        generator = torch_layers(NOISE, GAN_HIDDEN, 784, activation=leaky)
-        self.generator = torch.nn.Sequential(*generator, torch.nn.Sigmoid())
-        self.discriminator = torch_layers(784, GAN_HIDDEN, 1, activation=leaky)
-        options = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
-        self.of_generator = torch.optim.Adam(self.generator.parameters(), **options)
-        self.of_discriminator = torch.optim.Adam(self.discriminator.parameters(), **options)
-        if compiled:
-            self.generator, self.discriminator = torch.compile(self.generator), torch.compile(self.discriminator)
-
-    def epoch(self, X):
-        torch, softplus = self.torch, self.torch.nn.functional.softplus
-        X = torch.from_numpy(X)
-        for rows in torch.randperm(len(X)).split(BATCH):
-            x = X[rows]
-            made = self.generator(torch.randn(len(x), NOISE))
-            self.of_discriminator.zero_grad(set_to_none=True)
-            scores = self.discriminator(torch.cat([x, made.detach()]))
-            (softplus(-scores[: len(x)]).mean() + softplus(scores[len(x) :]).mean()).backward()
-            self.of_discriminator.step()
-            self.of_generator.zero_grad(set_to_none=True)
-            for own in self.discriminator.parameters():  # its gradients are not wanted here
-                own.requires_grad_(False)
-            softplus(-self.discriminator(made)).mean().backward()
-            for own in self.discriminator.parameters():
-                own.requires_grad_(True)
-            self.of_generator.step()
-
-
 def ours(kind):
     if kind == "VAE":
         return VAE(LATENT, likelihood="bernoulli", hidden_layer_sizes=(HIDDEN,), random_state=0)
-    return GAN(NOISE, output_activation="logistic", random_state=0)
+    plain = {} if kind == "GAN-SN" else {"spectral_normalization": False, "averaging": 0.0}
+    return GAN(NOISE, output_activation="logistic", random_state=0, **plain)
+
+
+def untrained(model, X):
+    """The model as it is before the first step of a fit to X."""
+    model = clone(model)
+    samples = model._check(X, None, reset=True, classes=None)
+    model._state = model._initial_state(samples, seed_of(model.random_state))
+    model.loss_curve_, model.n_iter_ = [], 0
+    return model
+
+
+def peers(kind, compiled):
+    """Makers of the peers that are installed, by name."""
+    found = {}
+    if importlib.util.find_spec("torch"):
+        torch = TorchVAE if kind == "VAE" else TorchGAN
+        found["torch"] = torch
+        if compiled:
+            found["torch compiled"] = lambda model: torch(model, compiled=True)
+    if importlib.util.find_spec("jax") and kind != "GAN-SN":
+        found["jax"] = JaxVAE if kind == "VAE" else JaxGAN
+    return found
+
+
+def parts_of(model):
+    names = ("encoder", "decoder") if isinstance(model, VAE) else ("generator", "discriminator")
+    return [layer for name in names for layer in tables(model, name)]
+
+
+def agree(kind, X, makers):
+    """Assert that all take the same steps, in float64, where rounding does not matter."""
+    X = X[: 5 * BATCH + 30].astype(np.float64)
+    start = untrained(ours(kind), X)
+    model = copy.deepcopy(start).partial_fit(X)
+    order = np.random.Generator(copy.deepcopy(start._state.shuffle)).permutation(len(X))
+    noise = np.random.Generator(copy.deepcopy(start._state.noise)).standard_normal((len(X), start.n_components))
+    own = list(model.loss_curve_[0].values())[: 1 if kind == "VAE" else 2]
+    for name, make in makers.items():
+        peer = make(start)
+        np.testing.assert_allclose(peer.epoch(X, order, noise), own, rtol=1e-9, err_msg=name)
+        for theirs, mine in zip(peer.parameters(), parts_of(model), strict=True):
+            for a, b in zip(theirs, mine, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7, err_msg=name)
 
 
 def race(kind, X, n_rounds, compiled):
-    contenders = {"deciban": ours(kind).partial_fit}
-    if importlib.util.find_spec("torch"):
-        make = {"VAE": TorchVAE, "GAN": TorchGAN}[kind]
-        contenders["torch"] = make().epoch
-        if compiled:
-            contenders["torch compiled"] = make(compiled=True).epoch
-    shapes = {"VAE": VAE_PRODUCTS, "GAN": GAN_PRODUCTS}[kind]
-    contenders["products, 1 thread"] = lambda X: products(shapes, len(X))
+    makers = peers(kind, compiled)
+    agree(kind, X, makers)
+    start = untrained(ours(kind), X)
+    contenders = {"deciban": copy.deepcopy(start).partial_fit}
+    contenders |= {name: make(start).epoch for name, make in makers.items()}
+    shapes = VAE_PRODUCTS if kind == "VAE" else GAN_PRODUCTS
+    contenders["products, 1 thread"] = lambda X: products(shapes, len(X), X.dtype)
     for epoch in contenders.values():
-        epoch(X[: 4 * BATCH + 1])
+        epoch(X[: 4 * BATCH + len(X) % BATCH])  # compiles for both sizes of a batch
     times = {name: [] for name in contenders}
     for _ in range(n_rounds):
         for name, epoch in contenders.items():
@@ -176,55 +140,102 @@ def race(kind, X, n_rounds, compiled):
     for name, seconds in times.items():
         ratios = [theirs / own for theirs, own in zip(seconds, times["deciban"], strict=True)]
         print(
-            f"{kind}  {name:20}{statistics.median(seconds):7.2f} s   {statistics.median(ratios):.2f} of deciban's time "
-            f"({min(ratios):.2f} to {max(ratios):.2f})"
+            f"{kind:6}  {name:20}{statistics.median(seconds):7.2f} s   {statistics.median(ratios):.2f} of deciban's "
+            f"time ({min(ratios):.2f} to {max(ratios):.2f})",
+            flush=True,
         )
 
 
-def quality(n_epochs):
-    """Train the same VAE with both, from the same parameters, and compare the bounds of test images."""
+def quality_of_bound(n_epochs, seeds):
+    """Train the same VAE with deciban and PyTorch, and compare the bounds of test images."""
     X, X_test = fashion_mnist("train")[0], fashion_mnist("t10k")[0]
-    model = ours("VAE").set_params(max_iter=n_epochs)
-    theirs = TorchVAE()
-    theirs.copy(ours("VAE").set_params(learning_rate_init=1e-30).fit(X[:BATCH]))
-    start = [theirs.epoch(X) for _ in range(n_epochs)]
-    model.fit(X)
-    judge = ours("VAE").set_params(max_iter=1).fit(X[:BATCH])
-    for part, network in (("encoder", theirs.encoder), ("decoder", theirs.decoder)):
-        tables = zip(getattr(judge, f"{part}_coefs_"), getattr(judge, f"{part}_intercepts_"), strict=True)
-        for own, (W, b) in zip(network[::2], tables, strict=True):
-            W[:], b[:] = own.weight.detach().numpy().T, own.bias.detach().numpy()
-    print("epoch  deciban  torch (training loss, nats a sample)")
-    for epoch, (own, their) in enumerate(zip(model.loss_curve_, start, strict=True), 1):
-        print(f"{epoch:5}  {own['loss']:7.2f}  {their:7.2f}")
-    for name, own in (("deciban", model), ("torch", judge)):
-        print(
-            f"{name}: test ELBO {own.evidence_lower_bound(X_test).mean():.2f}, importance-weighted (16 draws) "
-            f"{own.score(X_test):.2f}"
-        )
+    bounds = {"deciban": [], "torch": []}
+    for seed in seeds:
+        model = ours("VAE").set_params(max_iter=n_epochs, random_state=seed)
+        judge = untrained(model, X)
+        theirs = TorchVAE(judge)
+        theirs.torch.manual_seed(seed)
+        curve = [theirs.epoch(X)[0] for _ in range(n_epochs)]
+        model.fit(X)
+        for (W, b), (own_W, own_b) in zip(theirs.parameters(), parts_of(judge), strict=True):
+            own_W[:], own_b[:] = W, b
+        for epoch, (own, their) in enumerate(zip(model.loss_curve_, curve, strict=True), 1):
+            print(f"seed {seed}, epoch {epoch:2}: training loss {own['loss']:.2f}, torch {their:.2f} nats a sample")
+        for name, own in (("deciban", model), ("torch", judge)):
+            bounds[name].append(own.evidence_lower_bound(X_test).mean())
+            print(
+                f"seed {seed}, {name}: test ELBO {bounds[name][-1]:.2f}, importance-weighted (16 draws) "
+                f"{own.score(X_test):.2f}",
+                flush=True,
+            )
+    difference = np.mean(bounds["deciban"]) - np.mean(bounds["torch"])
+    print(f"mean test ELBO: deciban {np.mean(bounds['deciban']):.2f}, torch {np.mean(bounds['torch']):.2f}")
+    assert abs(difference) < 1, f"the bounds differ by {difference:.2f} nats"
+
+
+def judge(name, classifier, X_test, made):
+    """Print what a classifier sees in samples, and how well a nearest neighbour tells them from test images."""
+    found = classifier.predict_proba(made)
+    share = np.bincount(found.argmax(axis=1), minlength=found.shape[1]) / len(made)
+    entropy = -(share[share > 0] * np.log(share[share > 0])).sum() / np.log(len(share))
+    n = min(len(made), len(X_test), 1000)
+    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(np.vstack([X_test[:n], made[:n]]))
+    index = nearest.kneighbors(return_distance=False)[:, 0]  # of each point, itself left out
+    real, generated = (index[:n] < n).mean(), (index[n:] >= n).mean()
+    print(
+        f"{name:16} {np.count_nonzero(share > 0.02):2} classes, least share {share.min():.3f}, entropy {entropy:.3f}; "
+        f"confidence {found.max(axis=1).mean():.3f}; nearest neighbour right: {real:.3f} of real, {generated:.3f} of "
+        f"generated, {(real + generated) / 2:.3f} of all",
+        flush=True,
+    )
+
+
+def quality_of_samples(n_epochs):
+    """Judge samples, in [0, 1], by a classifier that has learned of real images, and by their neighbours."""
+    (X, y), (X_test, y_test) = fashion_mnist("train"), fashion_mnist("t10k")
+    classifier = MLPClassifier((256,), max_iter=5, random_state=0).fit(X, y)
+    print(f"the classifier is right on {classifier.score(X_test, y_test):.3f} of the test images")
+    judge("test images", classifier, X_test[:5000], X_test[5000:])
+    vae = ours("VAE").set_params(max_iter=n_epochs).fit(X)
+    judge("VAE, means", classifier, X_test, vae.sample(5000, mean=True, random_state=0)[0])
+    layers = {"generator_layer_sizes": (256, 512), "discriminator_layer_sizes": (512, 256)}
+    options = {"output_activation": "tanh", "batch_size": 64, "max_iter": n_epochs, "random_state": 0}
+    for loss in ("non_saturating", "wasserstein"):
+        gan = GAN(NOISE, loss=loss, **layers, **options).fit(2 * X - 1)
+        judge(f"GAN, {loss}", classifier, X_test, (gan.sample(5000, random_state=0)[0] + 1) / 2)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", choices=["VAE", "GAN"])
-    parser.add_argument("--compiled", action="store_true")
-    parser.add_argument("--quality", type=int, metavar="EPOCHS")
+    parser.add_argument("--samples", type=int, default=60_000, help="samples of an epoch")
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument("--model", choices=KINDS)
+    parser.add_argument("--compiled", action="store_true", help="PyTorch's compiled form too")
+    parser.add_argument("--bound", type=int, metavar="EPOCHS", help="compare the VAE's bound with PyTorch's")
+    parser.add_argument("--judge", type=int, metavar="EPOCHS", help="judge samples")
+    parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     deciban.set_config(n_threads=options.threads)
+    if options.threads == 1:  # before JAX is imported
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     if importlib.util.find_spec("torch"):
         import torch
 
         torch.set_num_threads(options.threads)
-    if options.quality:
-        quality(options.quality)
+    if options.bound:
+        quality_of_bound(options.bound, range(options.seeds))
+        return
+    if options.judge:
+        quality_of_samples(options.judge)
         return
     try:
         X = fashion_mnist("train")[0]
     except OSError:
-        X = np.random.default_rng(0).random((60000, 784), dtype=np.float32)
-    for kind in [options.model] if options.model else ["VAE", "GAN"]:
+        X = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
+    X = X[: options.samples].astype(options.dtype)
+    for kind in [options.model] if options.model else KINDS:
         race(kind, X, options.rounds, options.compiled)
 
 

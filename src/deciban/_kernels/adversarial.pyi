@@ -14,7 +14,7 @@ class Plan:
     capacity: int
     work: int
     n_directions: int
-    def __init__(self, generator: Network, discriminator: Network, loss: int, n_labels: int) -> None: ...
+    def __init__(self, generator: Network, discriminator: Network, loss: int, normalised: bool, n_labels: int) -> None: ...
 
 def train(
     threads: Team,
@@ -31,8 +31,10 @@ def train(
     beta_1: float,
     beta_2: float,
     epsilon: float,
+    averaging: float,
     step: int,
     generator: Any,
+    average: Any,
     generator_gradients: Any,
     generator_first: Any,
     generator_second: Any,

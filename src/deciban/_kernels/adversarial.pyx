@@ -6,10 +6,14 @@ of Adam each, the discriminator lessens its loss and the generator its own:
     NON_SATURATING   softplus(-D(x)) + softplus(D(G(z))),   softplus(-D(G(z)))
     WASSERSTEIN      D(G(z)) - D(x),                        -D(G(z))
 
-NON_SATURATING: D(x) is the log-odds that x is real. WASSERSTEIN: D has to be 1-Lipschitz, which spectral normalisation
-sees to: D's coefficients W are used as W / sigma, sigma their largest singular value, by one step of power iteration
-after each step of the optimiser (u <- W^T v, v <- W u, normalised; sigma = v^T W u). The gradient by W is then
-(g - <g, W / sigma> v u^T) / sigma, g being that by W / sigma.
+NON_SATURATING: D(x) is the log-odds that x is real. WASSERSTEIN: D has to be 1-Lipschitz.
+
+Spectral normalisation makes D 1-Lipschitz: its coefficients W are used as W / sigma, sigma their largest singular
+value, by one step of power iteration after each step of the optimiser (u <- W^T v, v <- W u, normalised; sigma =
+v^T W u). The gradient by W is then (g - <g, W / sigma> v u^T) / sigma, g being that by W / sigma.
+
+Samples are to be drawn of the running average of G's parameters, a <- a + max(1 - averaging, 9 / (10 + t)) (w - a) after
+G's step t: as far back as it has come, and no further than `averaging` says.
 
 Labels, if any, are one-hot columns past z and past x.
 
@@ -25,7 +29,8 @@ Cost: 8 flops a parameter of D and 6 of G and row for each discriminator's step,
 
 Sources: I. Goodfellow et al., Generative adversarial nets, NIPS 2014; M. Arjovsky, S. Chintala, L. Bottou, Wasserstein
 generative adversarial networks, ICML 2017; T. Miyato et al., Spectral normalization for generative adversarial
-networks, ICLR 2018; M. Mirza, S. Osindero, Conditional generative adversarial nets (2014).
+networks, ICLR 2018; Y. Yazici et al., The unusual effectiveness of averaging in GAN training, ICLR 2019; M. Mirza, S.
+Osindero, Conditional generative adversarial nets (2014).
 """
 
 from libc.math cimport exp, fabs, log1p, sqrt
@@ -66,6 +71,8 @@ cdef struct side:
     void* gradients
     void* first_moment
     void* second_moment
+    void* average      # of G's parameters
+    double nearing     # how much nearer to the parameters the average comes at a step
     void* before
     void* outputs
     void* deltas
@@ -102,6 +109,8 @@ cdef class Plan:
     discriminator : Network
         From n_features + n_labels to 1, with identity as its last activation, for two batches.
     loss : {NON_SATURATING, WASSERSTEIN}
+    normalised : bool
+        Whether the discriminator's coefficients are used over their largest singular value.
     n_labels : int
         Classes that the model is conditional on; 0 for none.
     """
@@ -110,7 +119,7 @@ cdef class Plan:
     cdef readonly Network generator, discriminator
     cdef readonly Py_ssize_t capacity
 
-    def __cinit__(self, Network generator, Network discriminator, int loss, Py_ssize_t n_labels):
+    def __cinit__(self, Network generator, Network discriminator, int loss, bint normalised, Py_ssize_t n_labels):
         cdef const network* G = &generator.net
         cdef const network* D = &discriminator.net
         cdef Py_ssize_t n_features = G.layers[G.n_layers - 1].n_out
@@ -122,7 +131,7 @@ cdef class Plan:
             raise ValueError("generator and discriminator do not agree in shape, or there is no such loss")
         self.generator, self.discriminator, self.capacity = generator, discriminator, G.capacity
         self.net.generator.net, self.net.discriminator.net = G, D
-        self.net.loss, self.net.normalised = loss, loss == _WASSERSTEIN
+        self.net.loss, self.net.normalised = loss, normalised
         self.net.n_features, self.net.n_labels = n_features, n_labels
         self.net.n_noise = G.layers[0].n_in - n_labels
 
@@ -265,6 +274,15 @@ cdef void _learn(
     step_of(
         own.net, part, &own.by, 1.0 / m.n_rows, <const real_t*> gradients, <real_t*> own.parameters,
         <real_t*> own.first_moment, <real_t*> own.second_moment)
+    if own.average != NULL:
+        at = offset_of(own.net, part, &size)
+        _near(<const real_t*> own.parameters + at, size, <real_t> own.nearing, <real_t*> own.average + at)
+
+
+cdef inline void _near(const real_t* x, Py_ssize_t n, real_t share, real_t* out) noexcept nogil:
+    cdef Py_ssize_t k
+    for k in range(n):
+        out[k] += share * (x[k] - out[k])
 
 
 cdef inline Py_ssize_t _direction(const network* net, Py_ssize_t index) noexcept nogil:
@@ -415,10 +433,11 @@ def train(
     Team threads, bit_generator, Plan plan, const real_t[:, ::1] X, const int[::1] codes, const Py_ssize_t[::1] order,
     Py_ssize_t discriminator_steps, const Py_ssize_t[:, ::1] generator_pieces,
     const Py_ssize_t[:, ::1] discriminator_pieces, double generator_rate, double discriminator_rate, double beta_1,
-    double beta_2, double epsilon, Py_ssize_t step, real_t[::1] generator, real_t[::1] generator_gradients,
-    real_t[::1] generator_first, real_t[::1] generator_second, real_t[::1] discriminator, real_t[::1] used,
-    real_t[::1] discriminator_gradients, real_t[::1] discriminator_first, real_t[::1] discriminator_second,
-    real_t[::1] directions, double[::1] sigma, real_t[::1] work, double[:, ::1] losses_out,
+    double beta_2, double epsilon, double averaging, Py_ssize_t step, real_t[::1] generator, real_t[::1] average,
+    real_t[::1] generator_gradients, real_t[::1] generator_first, real_t[::1] generator_second,
+    real_t[::1] discriminator, real_t[::1] used, real_t[::1] discriminator_gradients,
+    real_t[::1] discriminator_first, real_t[::1] discriminator_second, real_t[::1] directions, double[::1] sigma,
+    real_t[::1] work, double[:, ::1] losses_out,
 ):
     """Take a step of the discriminator for every batch, and one of the generator after every `discriminator_steps`.
 
@@ -433,6 +452,8 @@ def train(
         Samples in the order to visit: batches of ``plan.capacity``, the last one shorter.
     generator_pieces, discriminator_pieces
         (layer, start, stop, kind) of the parameters; see pieces.pxd.
+    averaging
+        Of the running average of the generator's parameters, which is `average`.
     step
         Steps of the discriminator taken before.
     used
@@ -471,6 +492,9 @@ def train(
     _side(
         &m.discriminator, discriminator_pieces, beta_1, beta_2, discriminator, used, discriminator_gradients,
         discriminator_first, discriminator_second)
+    if average.shape[0] != generator.shape[0]:
+        raise ValueError(f"expected an average of {generator.shape[0]} parameters")
+    m.generator.average, m.discriminator.average = &average[0], NULL
     m.X = &X[0, 0]
     m.codes = &codes[0] if codes.shape[0] else NULL
     m.directions = &directions[0] if m.normalised else NULL
@@ -507,6 +531,7 @@ def train(
             losses_out[batch, 1] = _phase(&m, &threads.threads, GENERATE, n_blocks)
             losses_out[batch, 2] = <double> m.n_rows
             _advance(&m.generator, generator_rate, epsilon, step // discriminator_steps)
+            m.generator.nearing = max(1.0 - averaging, 9.0 / (10.0 + step // discriminator_steps))
             _phase(&m, &threads.threads, GENERATOR, m.generator.n_pieces)
 
 

@@ -47,8 +47,12 @@ class GAN(GenerativeNetwork):
         Units of noise.
     loss : {"non_saturating", "wasserstein"}, default="non_saturating"
         ``"non_saturating"``: the score is the log-odds that a sample is real; both sides minimise a cross-entropy.
-        ``"wasserstein"``: the difference of mean scores estimates a distance of distributions, for which the
-        discriminator has to be 1-Lipschitz: see Notes.
+        ``"wasserstein"``: the difference of mean scores estimates a distance of distributions.
+    spectral_normalization : bool, default=True
+        Whether to keep the discriminator 1-Lipschitz: see Notes. ``"wasserstein"`` has no meaning without.
+    averaging : float, default=0.999
+        Of the generator's parameters: samples are made by their running average, which at each step keeps this share of
+        itself (in the first steps less). 0 to use the last parameters.
     generator_layer_sizes, discriminator_layer_sizes : sequence of int, default=(256,)
         Hidden units.
     activation : str, default="leaky_relu"
@@ -59,6 +63,8 @@ class GAN(GenerativeNetwork):
         Steps of the discriminator for each of the generator's.
     batch_size : int, default=128
     learning_rate_init : float, default=2e-4
+    discriminator_learning_rate_init : float, default=None
+        Another one for the discriminator; None for the same.
     beta_1, beta_2, epsilon : float, default=0.5, 0.999, 1e-8
         Of Adam.
     max_iter : int, default=50
@@ -74,7 +80,8 @@ class GAN(GenerativeNetwork):
     loss_curve_ : list of dict
         Means an epoch: the losses of ``discriminator`` and ``generator``.
     generator_coefs_, generator_intercepts_, discriminator_coefs_, discriminator_intercepts_ : list of ndarray
-        Views of the parameters, as in :class:`sklearn.neural_network.MLPClassifier`.
+        Views of the parameters, as in :class:`sklearn.neural_network.MLPClassifier`: the generator's running average,
+        and the discriminator's before spectral normalisation.
     n_iter_ : int
         Epochs run.
     n_features_in_ : int
@@ -85,10 +92,12 @@ class GAN(GenerativeNetwork):
 
     Notes
     -----
-    Of the ways to a 1-Lipschitz discriminator, this is spectral normalisation: coefficients are divided by their
-    largest singular value. A gradient penalty would need derivatives of derivatives, at about twice the cost, and would
-    bound the slope only where it is looked at; this bounds it everywhere, for any activation of slope at most one, at
-    the cost of two products of a matrix and a vector.
+    A discriminator that may be as steep as it likes soon tells all real samples from all generated ones, and then its
+    slope says little about where to go: the generator settles on a few kinds of samples. Spectral normalisation divides
+    coefficients by their largest singular value, which bounds the slope by one everywhere, for any activation of slope
+    at most one, at the cost of two products of a matrix and a vector. (A gradient penalty would need derivatives of
+    derivatives, at about twice the cost, and would bound the slope only where it is looked at.) The generator circles
+    around what it learns; the average of its parameters lies nearer to the middle.
 
     Computed in float32 unless samples are float64; memory is for one batch, the parameters and their moments.
 
@@ -97,6 +106,8 @@ class GAN(GenerativeNetwork):
     I. Goodfellow et al., Generative adversarial nets, NIPS 2014.
 
     T. Miyato, T. Kataoka, M. Koyama, Y. Yoshida, Spectral normalization for generative adversarial networks, ICLR 2018.
+
+    Y. Yazici et al., The unusual effectiveness of averaging in GAN training, ICLR 2019.
 
     Examples
     --------
@@ -114,11 +125,13 @@ class GAN(GenerativeNetwork):
         **GenerativeNetwork._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "loss": [StrOptions(set(_LOSSES))],
+        "spectral_normalization": ["boolean"],
+        "averaging": [Interval(Real, 0, 1, closed="left")],
         "generator_layer_sizes": ["array-like"],
         "discriminator_layer_sizes": ["array-like"],
         "output_activation": [StrOptions(set(_RANGES))],
         "discriminator_steps": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "discriminator_learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -126,6 +139,8 @@ class GAN(GenerativeNetwork):
         n_components: int = 64,
         *,
         loss: str = "non_saturating",
+        spectral_normalization: bool = True,
+        averaging: float = 0.999,
         generator_layer_sizes: Sequence[int] = (256,),
         discriminator_layer_sizes: Sequence[int] = (256,),
         activation: str = "leaky_relu",
@@ -133,6 +148,7 @@ class GAN(GenerativeNetwork):
         discriminator_steps: int = 1,
         batch_size: int = 128,
         learning_rate_init: float = 2e-4,
+        discriminator_learning_rate_init: float | None = None,
         beta_1: float = 0.5,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
@@ -142,6 +158,8 @@ class GAN(GenerativeNetwork):
     ) -> None:
         self.n_components = n_components
         self.loss = loss
+        self.spectral_normalization = spectral_normalization
+        self.averaging = averaging
         self.generator_layer_sizes = generator_layer_sizes
         self.discriminator_layer_sizes = discriminator_layer_sizes
         self.activation = activation
@@ -149,6 +167,7 @@ class GAN(GenerativeNetwork):
         self.discriminator_steps = discriminator_steps
         self.batch_size = batch_size
         self.learning_rate_init = learning_rate_init
+        self.discriminator_learning_rate_init = discriminator_learning_rate_init
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -180,7 +199,7 @@ class GAN(GenerativeNetwork):
         n_samples = number_of_samples(n_samples, y)
         seed = seed_of(random_state)
         codes = self._codes_to_sample(n_samples, y, seed)
-        generator = self._state.parameters[0]
+        generator = self._state.average
         blocks = cut(n_samples, _ROWS)
         generators = [np.random.Generator(stream) for stream in streams(seed, len(blocks))]
         network = self._networks(_ROWS)[0]
@@ -237,12 +256,14 @@ class GAN(GenerativeNetwork):
         )
 
     def _part(self, name: str) -> tuple[layers.Network, Array]:
-        index = ("generator", "discriminator").index(name)
-        return self._networks(1)[index], self._state.parameters[index]
+        generator, discriminator = self._networks(1)
+        if name == "generator":
+            return generator, self._state.average
+        return discriminator, self._state.parameters[1]
 
     generator_coefs_ = tables_of("generator", "coef")
     generator_intercepts_ = tables_of("generator", "intercept")
-    discriminator_coefs_ = tables_of("discriminator", "coef")  # before spectral normalisation
+    discriminator_coefs_ = tables_of("discriminator", "coef")
     discriminator_intercepts_ = tables_of("discriminator", "intercept")
 
     # --- training
@@ -259,11 +280,14 @@ class GAN(GenerativeNetwork):
     def _initial_state(self, samples: Samples, seed: np.random.SeedSequence) -> State:
         check_layer_sizes("generator_layer_sizes", self.generator_layer_sizes)
         check_layer_sizes("discriminator_layer_sizes", self.discriminator_layer_sizes)
+        if self.loss == "wasserstein" and not self.spectral_normalization:
+            raise ValueError("loss='wasserstein' needs spectral_normalization=True: without, it has no minimum")
         rng = np.random.Generator(streams(seed, 1)[0])
         state = State([initial_parameters(own, self.activation, rng, samples.dtype) for own in self._sizes()], seed)
-        discriminator = state.parameters[1]
+        generator, discriminator = state.parameters
+        state.average = generator.copy()
         state.used, state.directions, state.sigma = discriminator, np.empty(0, samples.dtype), np.empty(0)
-        if self.loss == "wasserstein":
+        if self.spectral_normalization:
             plan = self._plan(1)
             state.used = np.empty_like(discriminator)
             state.directions = rng.standard_normal(plan.n_directions).astype(samples.dtype)
@@ -273,7 +297,8 @@ class GAN(GenerativeNetwork):
         return state
 
     def _plan(self, capacity: int) -> adversarial.Plan:
-        return adversarial.Plan(*self._networks(capacity), _LOSSES[self.loss], self._n_labels)
+        networks = self._networks(capacity)
+        return adversarial.Plan(*networks, _LOSSES[self.loss], self.spectral_normalization, self._n_labels)
 
     def _training(self, samples: Samples) -> Callable[[Team, Array, int, int], Array]:
         size = self._batch(samples)
@@ -296,12 +321,14 @@ class GAN(GenerativeNetwork):
                 generator_pieces,
                 discriminator_pieces,
                 self.learning_rate_init,
-                self.learning_rate_init,
+                self.discriminator_learning_rate_init or self.learning_rate_init,
                 self.beta_1,
                 self.beta_2,
                 self.epsilon,
+                self.averaging,
                 state.step,
                 generator,
+                state.average,
                 gradients[0],
                 state.first_moments[0],
                 state.second_moments[0],

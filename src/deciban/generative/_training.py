@@ -65,8 +65,8 @@ class State:
         self.parameters = list(parameters)
         self.first_moments = [np.zeros_like(own) for own in parameters]
         self.second_moments = [np.zeros_like(own) for own in parameters]
-        # a discriminator's, as samples meet them, with what spectral normalisation goes by
-        self.used = self.directions = self.sigma = np.empty(0)
+        # a generator's running average; a discriminator's, as samples meet them, with what spectral normalisation goes by
+        self.average = self.used = self.directions = self.sigma = np.empty(0)
         self.noise, self.shuffle = (np.random.PCG64(child) for child in seed.spawn(2))
         self.step = 0
 
