@@ -14,7 +14,9 @@ class Plan:
     capacity: int
     work: int
     n_directions: int
-    def __init__(self, generator: Network, discriminator: Network, loss: int, normalised: bool, n_labels: int) -> None: ...
+    def __init__(
+        self, generator: Network, discriminator: Network, loss: int, normalised: bool, n_labels: int
+    ) -> None: ...
 
 def train(
     threads: Team,

@@ -12,8 +12,8 @@ Spectral normalisation makes D 1-Lipschitz: its coefficients W are used as W / s
 value, by one step of power iteration after each step of the optimiser (u <- W^T v, v <- W u, normalised; sigma =
 v^T W u). The gradient by W is then (g - <g, W / sigma> v u^T) / sigma, g being that by W / sigma.
 
-Samples are to be drawn of the running average of G's parameters, a <- a + max(1 - averaging, 9 / (10 + t)) (w - a) after
-G's step t: as far back as it has come, and no further than `averaging` says.
+Samples are to be drawn of the running average of G's parameters w: a <- a + max(1 - averaging, 9 / (10 + t)) (w - a)
+after G's step t, which at first soon forgets.
 
 Labels, if any, are one-hot columns past z and past x.
 

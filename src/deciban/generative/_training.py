@@ -65,7 +65,7 @@ class State:
         self.parameters = list(parameters)
         self.first_moments = [np.zeros_like(own) for own in parameters]
         self.second_moments = [np.zeros_like(own) for own in parameters]
-        # a generator's running average; a discriminator's, as samples meet them, with what spectral normalisation goes by
+        # a generator's running average; a discriminator's as samples meet them, and what spectral normalisation goes by
         self.average = self.used = self.directions = self.sigma = np.empty(0)
         self.noise, self.shuffle = (np.random.PCG64(child) for child in seed.spawn(2))
         self.step = 0
