@@ -16,8 +16,10 @@ the gradient the batch is transposed by counting, O(n_entries + n_features), and
 step stays dense: with alpha, or moments that are not zero, every parameter moves at every step, as in scikit-learn.
 
 Cost a batch: 2 n n_in n_out flops a layer, three times (two for the first layer), and one pass over the parameters and
-their moments: 16 or 24 bytes a parameter for float SGD and Adam, twice that for double. Memory: buffers for one batch,
-and a piece of gradient a worker.
+their moments: 16 or 24 bytes a parameter for float SGD and Adam, twice that for double. Where a quarter or more of a
+layer's inputs are zero, as pixels are and what comes out of rectifiers and dropout, the products X W and X^T delta skip
+those (nonzeros.pyx); blocks and pieces are looked at one by one. Memory: buffers for one batch, and a piece of gradient
+a worker.
 
 Edge cases: values that are not finite go through to the loss; W = 0 stops the epoch.
 Source: D. P. Kingma, J. Ba, Adam (ICLR 2015); N. Srivastava et al., Dropout, Journal of Machine Learning Research 15
@@ -30,11 +32,12 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from deciban._kernels.layers cimport (
-    GELU, N_LOSSES, SOFTMAX_ENTROPY, SQUARED, Network, adam, backward_layer, drop, finish_layer, forward_layer, layer,
-    multiply_sparse, multiply_transposed, network, real_t, sgd, slope, softmax_loss, sparse_row, sum_rows, table,
+    GELU, N_LOSSES, RELU, SOFTMAX_ENTROPY, SQUARED, Network, adam, backward_layer, drop, finish_layer, forward_layer,
+    layer, multiply_sparse, multiply_transposed, network, real_t, sgd, slope, softmax_loss, sparse_row, sum_rows, table,
 )
 from deciban._kernels.layers cimport gradient as multiply_into_gradient
 from deciban._kernels.layers cimport loss as evaluate_loss
+from deciban._kernels.nonzeros cimport WORD, are_few, is_worthwhile, mark, multiply_marked, n_words, turn
 
 import numpy as np
 
@@ -53,7 +56,7 @@ cdef enum:
     BLOCK = 64        # rows of a block, at least
     MAX_BLOCKS = 16
     PIECE = 32768     # gradients of a piece of a dense layer: they stay in L2
-    PIECE_ROWS = 256  # at least: BLAS prepares the deltas anew for every piece
+    PIECE_ROWS = 128  # at least, where there are more pieces: the deltas are prepared anew for every piece
     SPARSE_PIECE = 8192
     ADAM = 0
     SGD = 1
@@ -117,6 +120,9 @@ cdef struct job:
     char* outputs
     char* dropped
     char* deltas
+    uint64_t** marks    # of what is not zero in the inputs of each layer, or NULL
+    uint64_t* turned    # for each worker, those of a piece's columns
+    Py_ssize_t turned_size
     long long* columns
     int* column_rows
     char* column_data
@@ -170,6 +176,25 @@ cdef void _drop_rows(
     drop(x + at, (stop - start) * n_out, own.key, first, own.dropout, out + at)
 
 
+cdef void _do_layer(real_t* _type, job* own, Py_ssize_t index, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+    # Rows of a layer's outputs, without multiplying by zeros if there are many.
+    cdef const layer* on = &own.net.layers[index]
+    cdef const real_t* parameters = <const real_t*> own.parameters
+    cdef const real_t* inputs = _inputs(_type, own, index)
+    cdef real_t* before = <real_t*> own.before
+    cdef real_t* outputs = <real_t*> own.outputs
+    cdef uint64_t* marks
+    if own.marks[index] != NULL:
+        marks = own.marks[index] + start * n_words(on.n_in)
+        if are_few(mark(inputs + start * on.n_in, stop - start, on.n_in, marks), (stop - start) * on.n_in):
+            multiply_marked(
+                inputs + start * on.n_in, on.n_in, 1, marks, stop - start, on.n_in, parameters + on.coef, on.n_out,
+                (before if on.activation == GELU else outputs) + table(own.net, index) + start * on.n_out)
+            finish_layer(own.net, index, parameters, start, stop, before, outputs)
+            return
+    forward_layer(own.net, index, parameters, inputs, start, stop, before, outputs)
+
+
 cdef void _do_rows(real_t* _type, job* own, Py_ssize_t block) noexcept nogil:
     cdef network* net = own.net
     cdef Py_ssize_t start = block * own.n_rows // own.n_blocks, stop = (block + 1) * own.n_rows // own.n_blocks
@@ -189,7 +214,7 @@ cdef void _do_rows(real_t* _type, job* own, Py_ssize_t block) noexcept nogil:
                 first.n_out, (before if first.activation == GELU else outputs) + start * first.n_out)
             finish_layer(net, 0, parameters, start, stop, before, outputs)
         else:
-            forward_layer(net, index, parameters, _inputs(_type, own, index), start, stop, before, outputs)
+            _do_layer(_type, own, index, start, stop)
         if own.dropped != NULL and index < last:
             _drop_rows(_type, own, index, start, stop, outputs, <real_t*> own.dropped)
     at = table(net, last) + start * n_out
@@ -251,6 +276,23 @@ cdef double _step(
     return sgd(gradient, n, alpha, own.scale, own.rate, own.momentum, own.nesterov, parameters, first_moment)
 
 
+cdef bint _skip_zeros(real_t* _type, job* own, const piece* part, Py_ssize_t worker, real_t* out) noexcept nogil:
+    # The gradient of a piece without multiplying by zeros, if there are many; returns whether there are.
+    cdef const layer* on = &own.net.layers[part.index]
+    cdef uint64_t* turned = own.turned + worker * own.turned_size
+    cdef Py_ssize_t n_marked
+    if own.marks[part.index] == NULL:
+        return False
+    n_marked = turn(
+        own.marks[part.index], own.n_rows, n_words(on.n_in), part.start // WORD, n_words(part.stop), turned)
+    if not are_few(n_marked, own.n_rows * (part.stop - part.start)):
+        return False
+    multiply_marked(
+        _inputs(_type, own, part.index) + part.start, 1, on.n_in, turned, part.stop - part.start, own.n_rows,
+        <const real_t*> own.deltas + table(own.net, part.index), on.n_out, out)
+    return True
+
+
 cdef void _do_piece(real_t* _type, job* own, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     cdef piece* part = &own.pieces[number]
     cdef const layer* on = &own.net.layers[part.index]
@@ -271,6 +313,10 @@ cdef void _do_piece(real_t* _type, job* own, Py_ssize_t number, Py_ssize_t worke
             if n and added:
                 for k in range(n_out):
                     (<real_t*> own.gradients)[on.coef + feature * n_out + k] += row[k]
+    elif _skip_zeros(_type, own, part, worker, found):
+        if added:
+            for k in range((part.stop - part.start) * n_out):
+                (<real_t*> own.gradients)[at + k] += found[k]
     elif added:
         multiply_into_gradient(
             _inputs(_type, own, part.index), deltas, own.n_rows, on.n_in, n_out, part.start, part.stop, 1.0,
@@ -407,12 +453,15 @@ cdef class Trainer:
             own.before = self._make(layers.n_values, dtype)
         if dropout > 0:
             own.dropped = self._make(layers.n_values, dtype)
+        self._mark_layers()
         self._cut()
         own.gradient_pieces = self._make(n_workers * own.piece_size, dtype)
+        own.turned = <uint64_t*> self._make(n_workers * own.turned_size, np.uint64)
 
     def __dealloc__(self):
         free(self.own.pieces)
         free(self.own.squares)
+        free(self.own.marks)
 
     cdef char* _keep(self, array, dtype, n) except NULL:
         # The address of an array that lives as long as this.
@@ -434,6 +483,25 @@ cdef class Trainer:
             lengths = np.partition(lengths, len(lengths) - n_rows)[-n_rows:]
         return int(lengths.sum())
 
+    cdef _mark_layers(self):
+        # Zeros may be many among samples, and after rectifiers and dropout.
+        cdef job* own = &self.own
+        cdef Py_ssize_t index
+        cdef const layer* on
+        own.marks = <uint64_t**> calloc(own.net.n_layers, sizeof(uint64_t*))
+        if own.marks == NULL:
+            raise MemoryError
+        for index in range(own.net.n_layers):
+            on = &own.net.layers[index]
+            if index == 0:
+                zeros = own.indptr == NULL
+            else:
+                zeros = own.net.layers[index - 1].activation == RELU or own.dropped != NULL
+            long_enough = is_worthwhile[double](NULL, on.n_out) if own.is_double else is_worthwhile[float](
+                NULL, on.n_out)
+            if zeros and long_enough:
+                own.marks[index] = <uint64_t*> self._make(own.net.capacity * n_words(on.n_in), np.uint64)
+
     cdef _cut(self):
         cdef job* own = &self.own
         cdef const layer* on
@@ -446,8 +514,13 @@ cdef class Trainer:
             else:
                 size = max(PIECE_ROWS, PIECE // on.n_out)
             n = (on.n_in + size - 1) // size
+            if n > 1 and not (index == 0 and own.indptr != NULL):
+                n = min((n + 3) // 4 * 4, n_words(on.n_in))  # two or four threads share them evenly
             cuts.append(n)
-            longest = max(longest, ((on.n_in + n - 1) // n) * on.n_out, on.n_out)
+            most = max(self._cut_at(index, part + 1, n) - self._cut_at(index, part, n) for part in range(n))
+            longest = max(longest, most * on.n_out, on.n_out)
+            if own.marks[index] != NULL:
+                own.turned_size = max(own.turned_size, n_words(most) * WORD * n_words(own.net.capacity))
         own.n_pieces, own.piece_size = sum(cuts), longest
         if own.n_pieces + 1 >= TEAM_TASKS:
             raise ValueError("the network has too many layers")
@@ -458,9 +531,15 @@ cdef class Trainer:
         for index in range(own.net.n_layers):
             n = cuts[index]
             for part in range(n):
-                own.pieces[at] = piece(
-                    index, part * own.net.layers[index].n_in // n, (part + 1) * own.net.layers[index].n_in // n)
+                own.pieces[at] = piece(index, self._cut_at(index, part, n), self._cut_at(index, part + 1, n))
                 at += 1
+
+    cdef Py_ssize_t _cut_at(self, Py_ssize_t index, Py_ssize_t part, Py_ssize_t n):
+        # Where piece `part` of n begins: dense ones at a whole word of marks.
+        cdef Py_ssize_t n_in = self.own.net.layers[index].n_in
+        if index == 0 and self.own.indptr != NULL:
+            return part * n_in // n
+        return min(part * n_words(n_in) // n * WORD, n_in)
 
     def use_adam(
         self, first_moment, second_moment, long long t, double learning_rate, double beta_1, double beta_2,
