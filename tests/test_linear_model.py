@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 import deciban
 from deciban._kernels import logistic
-from deciban.linear_model import LogisticRegression, LogisticRegressionCV
+from deciban.linear_model import LogisticRegression, LogisticRegressionCV, _blocks, _newton
 from deciban.linear_model._newton import _NO_TABLE, Problem, minimise
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
@@ -96,6 +96,57 @@ class TestDerivatives:
             columns.append((product + made.penalty * direction).T.ravel())
         assert_allclose(whole, np.array(columns), rtol=1e-9, atol=1e-12)
         assert_allclose(made.diagonal().T.ravel(), whole.diagonal(), rtol=1e-9)
+
+
+class TestBlocks:
+    """The preconditioner of conjugate gradients."""
+
+    @pytest.mark.parametrize("intercept", [False, True])
+    @pytest.mark.parametrize("n_columns", [1, 3])
+    @pytest.mark.parametrize("sparse", [False, True])
+    def test_inverse_of_the_blocks(self, sparse, n_columns, intercept, monkeypatch):
+        monkeypatch.setattr(_blocks, "_ROWS_EACH", 100)
+        made, table = problem(sparse, n_columns, intercept)
+        value(made, table)
+        n = len(table)
+        whole = made.hessian()
+        solved = _blocks.Blocks(made).solve(table)
+        expected = np.column_stack(
+            [np.linalg.solve(whole[k * n : (k + 1) * n, k * n : (k + 1) * n], table[:, k]) for k in range(n_columns)]
+        )
+        if n_columns > 1:
+            expected -= expected.mean(axis=1, keepdims=True)
+        assert_allclose(solved, expected, rtol=1e-8)
+
+    @given(seed=st.integers(0, 2**16), n=st.integers(1, 400), wanted=st.integers(1, 400), spread=st.floats(0, 5))
+    def test_samples_stand_for_all(self, seed, n, wanted, spread):
+        rng = np.random.default_rng(seed)
+        weights = np.exp(spread * rng.standard_normal(n)) * (rng.random(n) < 0.9)
+        index, found = _blocks.sampled(weights, wanted)
+        assert (np.diff(index) > 0).all()
+        assert (weights[index] > 0).all()
+        assert (found >= weights[index]).all()
+        if wanted >= n:
+            assert_array_equal(index, np.flatnonzero(weights))
+            assert_array_equal(found, weights[index])
+        else:
+            assert len(index) <= wanted + 1
+            # what is not certain to be there weighs the same, each
+            rest = found[found > weights[index]]
+            assert_allclose(rest, rest[:1].repeat(len(rest)), rtol=1e-9)
+            assert abs(found.sum() - weights.sum()) <= 1.001 * rest.max(initial=weights.max(initial=0.0))
+
+    @pytest.mark.parametrize("spoilt", ["penalty", "curvature"])
+    def test_no_direction_without_factors(self, spoilt):
+        made, table = problem(False, 3, True)
+        value(made, table)
+        gradient = made.gradient(table)
+        assert _newton._solve_with_blocks(made, gradient, 0.1) is not None
+        if spoilt == "penalty":
+            made.penalty = np.full_like(made.penalty, -10.0)
+        else:
+            made.curvature[:] = np.nan
+        assert _newton._solve_with_blocks(made, gradient, 0.1) is None
 
 
 class TestKernel:
@@ -178,8 +229,11 @@ class TestFit:
     @pytest.mark.parametrize(
         "case", ["separable", "scaled", "constant", "duplicates", "zero rows", "zero weights", "wide"]
     )
+    @pytest.mark.parametrize("whole", [True, False])
     @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-    def test_hard_cases(self, case, sparse, n_classes):
+    def test_hard_cases(self, case, sparse, n_classes, whole, monkeypatch):
+        if not whole:
+            monkeypatch.setattr(_newton, "_WHOLE", 0)
         X, y = make(5, 80, 400 if case == "wide" else 6, n_classes)
         weights, C = None, 1.0
         if case == "separable":
@@ -219,14 +273,31 @@ class TestFit:
                 found.append(model.coef_.tobytes() + model.intercept_.tobytes() + model.predict_proba(X).tobytes())
         assert found[0] == found[1] == found[2]
 
-    def test_cholesky_and_conjugate_gradients_agree(self, monkeypatch):
-        made, table = problem(False, 3, True)
+    @pytest.mark.parametrize("n_columns", [1, 3])
+    @pytest.mark.parametrize("sparse", [False, True])
+    def test_cholesky_and_conjugate_gradients_agree(self, sparse, n_columns, monkeypatch):
+        made, table = problem(sparse, n_columns, True)
         whole = minimise(made, table, 1e-10, 100)
-        monkeypatch.setattr("deciban.linear_model._newton._WHOLE", 0)
-        inexact = minimise(made, table, 1e-10, 100)
-        assert whole.converged
-        assert inexact.converged
-        assert_allclose(inexact.table, whole.table, atol=1e-7)
+        monkeypatch.setattr(_newton, "_WHOLE", 0)
+        in_blocks = minimise(made, table, 1e-10, 100)
+        monkeypatch.setattr(_blocks, "_FEATURES", 0)
+        by_diagonal = minimise(made, table, 1e-10, 100)
+        for result in (whole, in_blocks, by_diagonal):
+            assert result.converged
+            assert_allclose(result.table, whole.table, atol=1e-7)
+        assert (in_blocks.table != by_diagonal.table).any()
+
+    @pytest.mark.parametrize("sparse", [False, True])
+    def test_weak_penalties_with_many_coefficients(self, sparse):
+        rng = np.random.default_rng(0)
+        X = rng.random((3000, 40)) @ rng.random((40, 40)) * (rng.random((3000, 40)) < 0.7)
+        y = np.argmax(X @ rng.standard_normal((40, 6)) + rng.gumbel(size=(3000, 6)), axis=1)
+        X = sp.csr_matrix(X) if sparse else X
+        model = LogisticRegression(C=1e4, tol=1e-8).fit(X, y)
+        assert model.n_iter_[0] < 30
+        p = model.predict_proba(X)
+        p[np.arange(len(y)), y] -= 1.0
+        assert np.abs(X.T @ p / len(y) + model.coef_.T / 1e4 / len(y)).max() <= 1e-8
 
     def test_stopping_early_is_said(self):
         X, y = make(0, 200, 10, 3)

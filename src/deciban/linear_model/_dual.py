@@ -20,6 +20,7 @@ from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, mal
 from deciban._kernels import dual, posterior
 from deciban._parallel import cut, run_blocks
 from deciban._rows import answer_sparse, finish, sigmoids
+from deciban.linear_model._blocks import pays
 from deciban.linear_model._newton import Problem, Result, minimise, tolerated, whole
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
@@ -30,6 +31,8 @@ _INTERCEPT = 0.1  # of a row's mean square: the square of the intercept's featur
 _CELLS = 1 << 15  # of a block of vector arithmetic
 _LOOK_BACK = 4  # epochs over which progress is measured
 _PATIENCE = 120  # epochs still to come, from where on Newton's method takes over
+_PATIENCE_FEW = 30  # the same where that has a good preconditioner
+_OUTWEIGHED = 3.0  # cost times square of a row, on average, up to which dense samples are not left to that
 
 
 class Ascent:
@@ -187,9 +190,17 @@ class Ascent:
 
 
 def suits(problem: Problem) -> bool:
-    """Return whether the method can be tried: an l2 penalty, and more coefficients than Newton's method likes best."""
-    sparse = isinstance(problem.samples, SparseSamples)
-    return problem.penalty[0, 0] > 0 and not whole(problem) and (sparse or problem.shape[1] > 1)
+    """Return whether the method can be tried: an l2 penalty, and no case that Newton's method likes better."""
+    if not problem.penalty[0, 0] > 0 or whole(problem):
+        return False
+    if isinstance(problem.samples, SparseSamples):
+        return True
+    if problem.shape[1] == 1:
+        return False
+    if not pays(problem):
+        return True
+    mean = float(problem.weights @ problem.samples.row_squares()) / problem.samples.n_rows
+    return mean <= _OUTWEIGHED * float(problem.penalty[0, 0])
 
 
 def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
@@ -202,6 +213,7 @@ def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
     ascent = Ascent(problem, table)
     rng = np.random.default_rng(0)
     rows = np.arange(n_rows, dtype=np.int32)
+    patience = _PATIENCE_FEW if pays(problem) else _PATIENCE
     goal, gaps, n_iter = 0.009 * tol, [1.0], 0
     while n_iter < max_iter:
         gap, value = ascent.run(rng.permutation(rows))
@@ -221,7 +233,7 @@ def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
             goal *= 0.3
         elif n_iter > 2 * _LOOK_BACK:
             rate = math.log(gaps[-1 - _LOOK_BACK] / gap) / _LOOK_BACK
-            if rate <= 0 or math.log(gap / wanted) > min(_PATIENCE, max_iter - n_iter) * rate:
+            if rate <= 0 or math.log(gap / wanted) > min(patience, max_iter - n_iter) * rate:
                 break
     # with steps that are far from small compared with the penalty, the primal may be worse than it was
     start = ascent.table() if ascent.measure() < problem.value(table) else table

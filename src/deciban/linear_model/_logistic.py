@@ -18,6 +18,7 @@ from sklearn.utils import check_array, check_consistent_length, compute_class_we
 from deciban._arrays import Array
 from deciban._fallback import fall_back, methods
 from deciban._lazy import unchanged_on_error
+from deciban._parallel import blas_on_one_thread
 from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
 from deciban.linear_model._dual import ascend, suits
 from deciban.linear_model._newton import Problem, minimise
@@ -149,10 +150,11 @@ def _solve(
     l1, l2 = share * strength * scale, (1.0 - share) * strength * scale**2
     n_columns = table.shape[1]
     problem = Problem(samples, codes, weights / (total or 1.0), l2[:, np.newaxis], n_columns)
-    if l1.any():
-        result = minimise_sparse(problem, table, l1, tol, max_iter)
-    else:
-        result = (ascend if suits(problem) else minimise)(problem, table, tol, max_iter)
+    with blas_on_one_thread():  # each of ours has a block of rows
+        if l1.any():
+            result = minimise_sparse(problem, table, l1, tol, max_iter)
+        else:
+            result = (ascend if suits(problem) else minimise)(problem, table, tol, max_iter)
     found = result.table
     if n_columns > 1:
         # softmax does not see what all classes share; no share at all is what scikit-learn finds from zero

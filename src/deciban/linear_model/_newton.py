@@ -4,8 +4,9 @@
 
 with W of shape (n_features [+ 1 for the intercept], n_columns), one column for two classes, else one for each class.
 A direction comes from Cholesky's factors of the whole Hessian where there are few coefficients, else from conjugate
-gradients, preconditioned with the Hessian's diagonal and stopped early while far from the minimum. A line search then
-goes back from the full step; it moves the scores, and so does not read the samples.
+gradients, stopped early while far from the minimum and preconditioned with the Hessian's blocks of one column each
+where there are few features, with its diagonal where there are many. A line search then goes back from the full step;
+it moves the scores, and so does not read the samples.
 
 Sources: C.-J. Lin, R. C. Weng, S. S. Keerthi, Trust region Newton method for large-scale logistic regression, JMLR 9
 (2008), 627-650; J. Nocedal, S. J. Wright, Numerical Optimization (2006), chapters 3 and 7.
@@ -25,14 +26,16 @@ from scipy.linalg import cho_factor, cho_solve
 
 from deciban._kernels import logistic
 from deciban._parallel import cut, run_blocks
-from deciban.linear_model._samples import DenseSamples, SparseColumns, SparseSamples
+from deciban.linear_model._blocks import Blocks, pays
+from deciban.linear_model._samples import DenseSamples, SparseColumns, SparseSamples, summed
 
 Array = npt.NDArray[Any]
 
 _EPS = float(np.finfo(np.float64).eps)
 _ROWS = 1 << 14  # cells of a block of row-wise work
-_WHOLE = 300  # coefficients, at most, whose whole Hessian is made
+_WHOLE = 300  # coefficients of one column, at most, whose whole Hessian is made; half as many of several
 _WHOLE_FLOPS = 2e10  # and multiplications that this takes, at most
+_SAMPLES = 1 << 17  # cells of a block of samples, times columns, of which a Hessian is made
 _CELLS = 1 << 15  # of a block of vector arithmetic: four vectors of that size stay in L2
 _PART = 8  # of the rows, one is enough to begin with
 _ROWS_EACH = 50  # coefficient, at least, in such a part
@@ -129,25 +132,29 @@ class Problem:
     def hessian(self) -> Array:
         """Return the whole Hessian, over coefficients in the order of columns, then of features."""
         n_features, n_columns = self.shape
-        whole = np.zeros((n_columns, n_features, n_columns, n_features))
-        for start, stop, X in self.samples.rows():
+        size = n_features * n_columns
+        blocks = cut(self.samples.n_rows, max(64, _SAMPLES // max(1, size)))
+
+        def add(start: int, stop: int, out: Array) -> None:
+            X = self.samples.dense(slice(start, stop))
             if self.samples.intercept:
                 X = np.column_stack([X, np.ones(len(X))])
             p = self.curvature[start:stop]
             if n_columns == 1:
                 rooted = np.sqrt(p) * X
-                whole[0, :, 0, :] += rooted.T @ rooted  # BLAS makes one half of it
-                continue
-            v = self.weights[start:stop]
-            for k in range(n_columns):
-                for m in range(k + 1):
-                    weight = v * p[:, k] * ((1.0 if k == m else 0.0) - p[:, m])
-                    whole[k, :, m, :] += X.T @ (weight[:, None] * X)
-        for k in range(n_columns):
-            for m in range(k):
-                whole[m, :, k, :] = whole[k, :, m, :].T
-            whole[k, :, k, :][np.diag_indices(n_features)] += self.penalty[:, 0]
-        return whole.reshape(n_features * n_columns, -1)
+                out += rooted.T @ rooted  # BLAS makes one half of it
+                return
+            v = self.weights[start:stop, np.newaxis]
+            spread = ((np.sqrt(v) * p)[:, :, np.newaxis] * X[:, np.newaxis]).reshape(len(X), size)
+            product = (spread.T @ spread).reshape(n_columns, n_features, n_columns, n_features)
+            weighted = v * p * (1.0 - p)
+            for k in range(n_columns):  # not as v p - v p^2, of which little may be left
+                product[k, :, k] = -(X.T @ (weighted[:, k, np.newaxis] * X))
+            out -= product.reshape(size, size)
+
+        whole = summed(blocks, (size, size), self.samples.n_rows * n_features, add)
+        whole[np.diag_indices(size)] += np.tile(self.penalty[:, 0], n_columns)
+        return whole
 
 
 def _solve_whole(problem: Problem, gradient: Array) -> Array | None:
@@ -220,10 +227,42 @@ def _solve_inexactly(problem: Problem, gradient: Array, accuracy: float) -> Arra
     return direction if direction.any() else inverse * -gradient
 
 
+def _solve_with_blocks(problem: Problem, gradient: Array, accuracy: float) -> Array | None:
+    """Return Newton's direction as :func:`_solve_inexactly`, preconditioned with the blocks of each column.
+
+    None if a block has no Cholesky's factors.
+    """
+    try:
+        blocks = Blocks(problem)
+    except np.linalg.LinAlgError:
+        return None
+    direction, product, residual = np.zeros_like(gradient), np.empty_like(gradient), -gradient
+    search = blocks.solve(residual)
+    size = float(np.vdot(residual, search))
+    goal = accuracy * accuracy * size
+    for _ in range(min(gradient.size, 500)):
+        problem.curved(search, product)
+        product += problem.penalty * search
+        curvature = float(np.vdot(search, product))
+        if not curvature > _EPS * _EPS * size:
+            break  # flat, as far as rounding shows
+        step, last = size / curvature, size
+        direction += step * search
+        residual -= step * product
+        turned = blocks.solve(residual)
+        size = float(np.vdot(residual, turned))
+        if size <= goal:
+            break
+        search *= size / last
+        search += turned
+    return direction if np.isfinite(direction).all() and direction.any() else None
+
+
 def whole(problem: Problem) -> bool:
     """Return whether the whole Hessian is worth making."""
     n = problem.shape[0] * problem.shape[1]
-    return n <= _WHOLE and problem.samples.n_rows * float(n) * n / 2 <= _WHOLE_FLOPS
+    most = _WHOLE if problem.shape[1] == 1 else _WHOLE // 2
+    return n <= most and problem.samples.n_rows * float(n) * n / 2 <= _WHOLE_FLOPS
 
 
 def tolerated(tol: float, value: float) -> float:
@@ -257,8 +296,11 @@ def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: f
     """
     samples = problem.samples
     direct = whole(problem)
-    if direct and not table.any() and max_iter > 0 and isinstance(samples, DenseSamples):
+    in_blocks = not direct and pays(problem)
+    if (direct or in_blocks) and not table.any() and max_iter > 0 and isinstance(samples, DenseSamples):
         table = _from_a_part(problem, samples, table, max_iter)
+    if in_blocks and table.shape[1] > 1:
+        table = table - table.mean(axis=1, keepdims=True)  # of no use to the loss
     scores = samples.scores(table)
     size = problem.inner(table, table)
     value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True) + 0.5 * size
@@ -275,7 +317,9 @@ def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: f
         if n_iter == max_iter:
             break
         accuracy = min(0.3, max(0.1, math.sqrt(norm / first_norm)))
-        direction = _solve_whole(problem, gradient) if direct else None
+        direction = None
+        if direct or in_blocks:
+            direction = _solve_whole(problem, gradient) if direct else _solve_with_blocks(problem, gradient, accuracy)
         if direction is None:
             direction = _solve_inexactly(problem, gradient, accuracy)
         slope = float(np.einsum("fk,fk->", gradient, direction))

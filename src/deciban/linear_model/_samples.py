@@ -6,7 +6,8 @@ is cut by the data alone and every sum has its place, so the results do not depe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -24,23 +25,52 @@ _sparse_vector = specialise(logistic.sparse_vector, _DTYPES, INDEX_DTYPES)
 _add_rows = specialise(dual.add_rows, _DTYPES, INDEX_DTYPES)
 _BLOCK = 1 << 20  # multiplications a block of a sparse product
 _CELLS = 1 << 17  # samples' numbers a dense block: 1 MB, which stays in L2 from the first product to the second
+_PRODUCT = 1 << 19  # multiplications of a product of small matrices, which OpenBLAS does without copies of them
 _NO_CLASSES = np.empty(0, np.intp)
 _SMALL = 1 << 15  # multiplications that are not worth another thread
+_STRIPS = 32  # of rows, at most, that are summed side by side
+Add = Callable[[int, int, Array], None]  # first row, last row + 1, sum
+
+
+def summed(blocks: list[tuple[int, int]], shape: tuple[int, ...], most: int, work: Add) -> Array:
+    """Return the sum of what ``work(start, stop, out)`` adds to an array of zeros, over blocks of rows.
+
+    Neighbouring blocks make a strip, which has an array and a thread to itself; the strips are summed in order. They
+    are as many as the blocks and memory for ``most`` numbers allow.
+    """
+    n_strips = max(1, min(_STRIPS, most // max(1, math.prod(shape))))
+    strips = cut(len(blocks), max(1, -(-len(blocks) // n_strips)))
+    sums = np.zeros((max(1, len(strips)), *shape))
+
+    def task(strip: int, _: int) -> None:
+        for block in range(*strips[strip]):
+            work(*blocks[block], sums[strip])
+
+    run_blocks(task, len(strips))
+    return np.asarray(sums[0] if len(sums) == 1 else sums.sum(axis=0))
 
 
 class DenseSamples:
-    """A dense X, C-contiguous, float64 or float32; the products are BLAS's."""
+    """A dense X, C-contiguous, float64 or float32; the products are BLAS's, a block of rows on each thread."""
 
     def __init__(self, X: Array, intercept: bool) -> None:
         self.X = X
         self.intercept = intercept
         self.n_rows, self.n_features = X.shape
-        self._blocks = cut(self.n_rows, max(64, _CELLS // max(1, self.n_features)))
 
-    def rows(self) -> Iterator[tuple[int, int, Array]]:
-        """Yield blocks of samples in double precision: first row, last row + 1, and the samples."""
-        for start, stop in self._blocks:
-            yield start, stop, self.X[start:stop].astype(np.float64, copy=False)
+    def _blocks(self, n_columns: int) -> list[tuple[int, int]]:
+        """Cut the rows for products with a table of so many columns."""
+        n_features = max(1, self.n_features)
+        return cut(self.n_rows, max(64, min(_CELLS // n_features, _PRODUCT // (n_features * max(1, n_columns)))))
+
+    @property
+    def n_entries(self) -> int:
+        """The numbers that a product with X reads."""
+        return int(self.X.size)
+
+    def dense(self, rows: slice | Array) -> Array:
+        """Return some samples in double precision."""
+        return self.X[rows].astype(np.float64, copy=False)
 
     def row_squares(self) -> Array:
         """Return the sum of squares of every row."""
@@ -48,34 +78,42 @@ class DenseSamples:
 
     def add_transposed(self, values: Array, out: Array) -> None:
         """Add X.T @ values to ``out``."""
-        for start, stop, X in self.rows():
-            out[:, : values.shape[1]] += X.T @ values[start:stop]
+        out[:, : values.shape[1]] += self.transposed(values)[: self.n_features]
 
     def scores(self, table: Array) -> Array:
         """Return X @ table."""
         out = np.empty((self.n_rows, table.shape[1]))
-        for start, stop, X in self.rows():
-            np.dot(X, table[: self.n_features], out=out[start:stop])
-        if self.intercept:
-            out += table[-1]
+        blocks = self._blocks(table.shape[1])
+
+        def task(block: int, _: int) -> None:
+            self._scores(*blocks[block], table, out)
+
+        run_blocks(task, len(blocks))
         return out
 
     def transposed(self, values: Array) -> Array:
         """Return X.T @ values."""
-        return self._gathered(values, squared=False)
+
+        def add(start: int, stop: int, out: Array) -> None:
+            self._add(self.dense(slice(start, stop)), values[start:stop], out)
+
+        return self._summed(values.shape[1], add)
 
     def squares(self, values: Array) -> Array:
         """Return (X * X).T @ values."""
-        return self._gathered(values, squared=True)
+
+        def add(start: int, stop: int, out: Array) -> None:
+            self._add(self.dense(slice(start, stop)) ** 2, values[start:stop], out)
+
+        return self._summed(values.shape[1], add)
 
     def reach(self, weights: Array) -> Array:
         """Return the most that each feature's gradient can be where a residual is at most its row's weight."""
-        out = np.zeros(self.n_features + self.intercept)
-        for start, stop, X in self.rows():
-            out[: self.n_features] += weights[start:stop] @ np.abs(X)
-        if self.intercept:
-            out[-1] = weights.sum()
-        return out
+
+        def add(start: int, stop: int, out: Array) -> None:
+            self._add(np.abs(self.dense(slice(start, stop))), weights[start:stop, np.newaxis], out)
+
+        return self._summed(1, add)[:, 0]
 
     def columns(self, features: Array) -> tuple[Array, Array, Array]:
         """Return the columns of some features one after the other, no rows (they are dense), and where each begins."""
@@ -86,26 +124,32 @@ class DenseSamples:
         out[~own] = 1.0
         return out.reshape(-1), np.empty(0, np.int32), np.arange(len(features) + 1, dtype=np.int64) * self.n_rows
 
-    def _gathered(self, values: Array, squared: bool) -> Array:
-        out = np.zeros((self.n_features + self.intercept, values.shape[1]))
-        for start, stop, X in self.rows():
-            out[: self.n_features] += (X * X if squared else X).T @ values[start:stop]
-        if self.intercept:
-            out[-1] = values.sum(axis=0)
-        return out
-
     def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
         """Fill ``out`` with X.T @ change(X @ table), reading X once; ``change(start, stop, values)`` works in place."""
         values = np.empty((self.n_rows, table.shape[1]))
-        out[:] = 0.0
-        for start, stop, X in self.rows():
-            np.dot(X, table[: self.n_features], out=values[start:stop])
-            if self.intercept:
-                values[start:stop] += table[-1]
+
+        def add(start: int, stop: int, total: Array) -> None:
+            X = self._scores(start, stop, table, values)
             change(start, stop, values)
-            out[: self.n_features] += X.T @ values[start:stop]
+            self._add(X, values[start:stop], total)
+
+        out[:] = self._summed(table.shape[1], add)
+
+    def _scores(self, start: int, stop: int, table: Array, out: Array) -> Array:
+        X = self.dense(slice(start, stop))
+        np.dot(X, table[: self.n_features], out=out[start:stop])
         if self.intercept:
-            out[-1] = values.sum(axis=0)
+            out[start:stop] += table[-1]
+        return X
+
+    def _add(self, X: Array, values: Array, out: Array) -> None:
+        out[: self.n_features] += X.T @ values
+        if self.intercept:
+            out[-1] += values.sum(axis=0)
+
+    def _summed(self, n_columns: int, work: Add) -> Array:
+        shape = self.n_features + self.intercept, n_columns
+        return summed(self._blocks(n_columns), shape, self.X.size // 4, work)
 
 
 class SparseColumns:
@@ -233,12 +277,18 @@ class SparseSamples(SparseColumns):
         # of the parts that were checked, which X need not share
         super().__init__(X, X.shape, intercept, lambda: csr_parts(sp.csc_matrix(parts, shape=X.shape[::-1]).tocsr()))
 
-    def rows(self) -> Iterator[tuple[int, int, Array]]:
-        """Yield blocks of samples, dense and in double precision."""
-        data, indices, indptr = self.parts
-        whole = sp.csr_matrix((data, indices, indptr), shape=(self.n_rows, self.n_features))
-        for start, stop in cut(self.n_rows, max(64, _CELLS // max(1, self.n_features))):
-            yield start, stop, whole[start:stop].toarray().astype(np.float64, copy=False)
+    @cached_property
+    def _whole(self) -> sp.csr_matrix:
+        return sp.csr_matrix(self.parts, shape=(self.n_rows, self.n_features))
+
+    @property
+    def n_entries(self) -> int:
+        """The numbers that a product with X reads."""
+        return len(self.parts[0])
+
+    def dense(self, rows: slice | Array) -> Array:
+        """Return some samples, dense and in double precision."""
+        return np.asarray(self._whole[rows].toarray()).astype(np.float64, copy=False)
 
     def scores(self, table: Array) -> Array:
         """Return X @ table."""
