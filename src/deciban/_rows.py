@@ -16,6 +16,7 @@ Rows = Callable[[int, int, Array, Array], int]
 _sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
 _largest_rows = specialise(posterior.largest_rows, DATA_DTYPES, INDEX_DTYPES)
 _NO_CLASSES = np.empty(0, np.intp)
+_STRETCH = 1 << 14  # labels that stay in cache
 _BLOCK = 1 << 20  # multiplications a block: 200-400 us
 
 
@@ -78,6 +79,17 @@ def largest_sparse(
 
     n_rows = X.shape[0]
     return answer_rows(rows, posterior.LARGEST, n_rows, len(offset), len(data) // n_rows + 1)
+
+
+def labelled(classes: Array, largest: Array) -> Array:
+    """Return ``classes[largest]``, with many rows in the memory of ``largest`` where labels fit in there."""
+    fits = type(classes) is np.ndarray and classes.dtype.kind in "iuf" and classes.itemsize == largest.itemsize
+    if not fits or len(largest) <= _STRETCH:
+        return classes[largest]
+    labels = largest.view(classes.dtype)
+    for start in range(0, len(largest), _STRETCH):
+        labels[start : start + _STRETCH] = classes[largest[start : start + _STRETCH]]
+    return labels
 
 
 def finish(scores: Array, answer: int) -> tuple[Array, int]:

@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deciban._arrays import DATA_DTYPES, Array, specialise
 from deciban._fallback import REPLACED, fall_back, methods, overrides
-from deciban._kernels import moments, posterior
+from deciban._kernels import moments, nearest, posterior
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import cut, run_blocks
-from deciban._rows import answer_rows
+from deciban._rows import Rows, answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._generate import Generates, sample_normals
@@ -23,6 +23,8 @@ from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
 
 _class_moments = specialise(moments.class_moments, DATA_DTYPES)
 _gaussian_rows = specialise(posterior.gaussian_rows, DATA_DTYPES)
+_nearest_rows = specialise(nearest.nearest_rows, DATA_DTYPES)
+_FEW = 4 * nearest.ROWS  # rows that are not worth a table in single precision
 _ROWS = 1 << 15  # rows that one task sums up, at least
 _CELLS = 1 << 22  # means that the tasks keep together, at most
 _NO_WEIGHTS = np.empty(0)
@@ -43,7 +45,8 @@ class GaussianNB(Predictions, Generates, Twin, parent.GaussianNB):
     Notes
     -----
     Native: dense float32, float64 and integer samples, weights, partial_fit, all predictions. Means and variances are
-    made of blocks of 64 rows, two passes each, merged in a fixed order. Left to scikit-learn: array-API input, float16
+    made of blocks of rows, merged in a fixed order; ``predict`` looks for the class in single precision, and in double
+    where that leaves a doubt. Left to scikit-learn: array-API input, float16
     and long double, samples or variances that give no finite answer, and subclasses that replace its private methods.
 
     References
@@ -244,13 +247,17 @@ class GaussianNB(Predictions, Generates, Twin, parent.GaussianNB):
             return None
         prior = checked_prior(self.class_prior_, n_classes, "class_prior_")
         offset = np.log(prior) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
-        kernel = _gaussian_rows[rows.dtype,]
-        room = posterior.TILE_ROWS * (2 * min(n_features, posterior.TILE_FEATURES) + n_classes)
-
-        def task(start: int, stop: int, out: Array, largest: Array) -> int:
-            return kernel(rows, mean, precision, offset, answer, start, stop, out, largest, np.empty(room))
-
-        found, trouble = answer_rows(task, answer, len(rows), n_classes, n_features, posterior.TILE_ROWS)
+        if answer == posterior.LARGEST and len(rows) > _FEW and (single := in_single(mean, precision, offset)):
+            found, trouble = largest_by_single(rows, single, mean, precision, offset)
+        else:
+            found, trouble = answer_rows(
+                exactly(rows, mean, precision, offset, answer),
+                answer,
+                len(rows),
+                n_classes,
+                n_features,
+                posterior.TILE_ROWS,
+            )
         if trouble:
             fall_back(self, method, "a sample has no finite joint log likelihood")
             return None
@@ -284,6 +291,73 @@ def _is_plain_labels(y: Any, X: Any) -> bool:
         and type(X) is np.ndarray
         and len(y) == len(X) > 0
     )
+
+
+def exactly(X: Array, mean: Array, precision: Array, offset: Array, answer: int) -> Rows:
+    """Return what answers blocks of rows in double precision."""
+    kernel, (n_classes, n_features) = _gaussian_rows[X.dtype,], mean.shape
+    room = posterior.TILE_ROWS * (2 * min(n_features, posterior.TILE_FEATURES) + n_classes)
+
+    def rows(start: int, stop: int, out: Array, largest: Array) -> int:
+        return kernel(X, mean, precision, offset, answer, start, stop, out, largest, np.empty(room))
+
+    return rows
+
+
+def largest_by_single(
+    X: Array, single: tuple[Array, ...], mean: Array, precision: Array, offset: Array
+) -> tuple[Array, int]:
+    """Return the largest class of every row, in double precision where single leaves it in doubt, and the trouble."""
+    kernel, (n_classes, n_features) = _nearest_rows[X.dtype,], mean.shape
+    room = nearest.ROWS * (min(n_features, nearest.FEATURES) + n_classes)
+
+    def rows(start: int, stop: int, out: Array, largest: Array) -> int:
+        if not kernel(X, *single, start, stop, np.empty(room, np.float32), largest):
+            return 0
+        doubtful = start + np.flatnonzero(largest[start:stop] < 0)
+        found = np.empty(len(doubtful), np.intp)
+        trouble = exactly(X[doubtful], mean, precision, offset, posterior.LARGEST)(0, len(doubtful), out, found)
+        largest[doubtful] = found
+        return trouble
+
+    # a quarter of the time for each multiplication of those that blocks are measured by
+    return answer_rows(rows, posterior.LARGEST, len(X), n_classes, -(-n_features // 4), nearest.ROWS)
+
+
+def in_single(mean: Array, precision: Array, offset: Array) -> tuple[Array, ...] | None:
+    """Return what :func:`nearest.nearest_rows` takes for normal distributions; None if single precision cannot hold it.
+
+    Parameters
+    ----------
+    mean, precision : ndarray of shape (n_classes, n_features)
+    offset : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    centre, scale : ndarray of shape (n_features,)
+    slope, intercept : ndarray of float32 of shape (n_classes, n_features)
+    bounds : ndarray of float32 of shape (4, n_classes)
+        With the errors that are derived there, an eighth larger.
+    """
+    n_features = mean.shape[1]
+    with np.errstate(all="ignore"):
+        largest = precision.max(axis=0)
+        share, root, scale = precision / largest, np.sqrt(precision), np.sqrt(largest)
+        centre = (share * mean).sum(axis=0) / share.sum(axis=0)
+        slope, intercept = root / scale, root * (centre - mean)
+        rho = np.sqrt(np.square(intercept).sum(axis=1))
+        shifted = offset - offset.max()
+        if not (slope.min() >= 2.0**-40 and np.isfinite(scale).all() and (rho + np.abs(shifted)).max() <= 2.0**40):
+            return None
+    unit = 2.0**-24 * 1.125
+    depth = min(n_features, nearest.FEATURES) + -(-n_features // nearest.FEATURES) + 1
+    # halves of the errors of d, and the rounding of the bounds themselves
+    factor = unit * (6 + depth / 2 + 2 * rho / np.sqrt(n_features))
+    constant = unit * (2 * rho * np.sqrt(n_features) + 4 * np.abs(shifted)) + 2.0**-43 * np.square(rho)
+    # what underflows, and what double precision rounds, is less than this
+    constant += 2.0**-48 * np.abs(offset).max() + 2.0**-40
+    bounds = np.array([shifted - constant, 0.5 + factor, shifted + constant, 0.5 - factor])
+    return centre, scale, *(array.astype(np.float32) for array in (slope, intercept, bounds))
 
 
 def moments_by_class(

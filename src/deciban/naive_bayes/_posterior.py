@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
 from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import posterior
-from deciban._rows import answer_sparse, finish, largest_sparse
+from deciban._rows import answer_sparse, finish, labelled, largest_sparse
 from deciban.naive_bayes._counts import Table, narrowed
 
 _LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that half the memory is half the time
@@ -98,7 +98,7 @@ class Predictions:
             Labels out of ``classes_``.
         """
         largest = self._answer(X, posterior.LARGEST, "predict")
-        return super().predict(X) if largest is None else self.classes_[largest]  # type: ignore[misc]
+        return super().predict(X) if largest is None else labelled(self.classes_, largest)  # type: ignore[misc]
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
