@@ -70,7 +70,6 @@ def test_gan_of_fashion_mnist(fashion):
         generator_layer_sizes=(256, 512),
         discriminator_layer_sizes=(512, 256),
         output_activation="tanh",
-        learning_rate_init=5e-4,
         batch_size=64,
         max_iter=12,
         random_state=0,

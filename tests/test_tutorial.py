@@ -41,6 +41,23 @@ def test_the_page_on_streams(newsgroups, capsys):  # noqa: ARG001
         assert same(capsys.readouterr().out, shown)
 
 
+def test_the_page_on_models_that_generate(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib", reason="the plots need matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    page = (DOCS / "generative.md").read_text()
+    names = {}
+    for code, shown in BLOCK.findall(page):
+        exec(code, names)
+        printed = capsys.readouterr().out
+        assert same(printed, shown), f"printed\n{printed}\nthe page shows\n{shown}"
+    drawn = {f"images/{path.name}" for path in (tmp_path / "images").iterdir()}
+    images = set(re.findall(r"!\[.*?\]\((.*?)\)", page))
+    assert drawn < images
+    for image in images:
+        assert 0 < (DOCS / image).stat().st_size < 150_000
+
+
 def test_images_are_there():
     for image in re.findall(r"!\[.*?\]\((.*?)\)", (DOCS / "tutorial.md").read_text()):
         assert 0 < (DOCS / image).stat().st_size < 60_000

@@ -90,7 +90,7 @@ def _models(fashion: bool, epochs: int | None) -> tuple[MLPClassifier, VAE, GAN]
         hidden_layer_sizes=(size,),
         learning_rate_init=1e-3 if fashion else 2e-3,
         batch_size=128 if fashion else 64,
-        max_iter=epochs or (12 if fashion else 60),
+        max_iter=epochs or (10 if fashion else 60),
         **common,
     )
     gan = GAN(
@@ -98,9 +98,9 @@ def _models(fashion: bool, epochs: int | None) -> tuple[MLPClassifier, VAE, GAN]
         output_activation="logistic",
         generator_layer_sizes=(256, 512) if fashion else (256,),
         discriminator_layer_sizes=(512, 256) if fashion else (256,),
-        learning_rate_init=2e-4 if fashion else 5e-4,
-        batch_size=128 if fashion else 64,
-        max_iter=epochs or (25 if fashion else 200),
+        learning_rate_init=1e-3 if fashion else 2e-3,
+        batch_size=64,
+        max_iter=epochs or (15 if fashion else 100),
         **common,
     )
     return MLPClassifier((100,), max_iter=10 if fashion else 60, early_stopping=fashion, random_state=0), vae, gan

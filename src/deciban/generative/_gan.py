@@ -62,7 +62,7 @@ class GAN(GenerativeNetwork):
     discriminator_steps : int, default=1
         Steps of the discriminator for each of the generator's.
     batch_size : int, default=128
-    learning_rate_init : float, default=2e-4
+    learning_rate_init : float, default=1e-3
     discriminator_learning_rate_init : float, default=None
         Another one for the discriminator; None for the same.
     beta_1, beta_2, epsilon : float, default=0.5, 0.999, 1e-8
@@ -147,7 +147,7 @@ class GAN(GenerativeNetwork):
         output_activation: str = "identity",
         discriminator_steps: int = 1,
         batch_size: int = 128,
-        learning_rate_init: float = 2e-4,
+        learning_rate_init: float = 1e-3,
         discriminator_learning_rate_init: float | None = None,
         beta_1: float = 0.5,
         beta_2: float = 0.999,
