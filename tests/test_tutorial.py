@@ -53,7 +53,7 @@ def test_the_page_on_models_that_generate(tmp_path, monkeypatch, capsys):
         assert same(printed, shown), f"printed\n{printed}\nthe page shows\n{shown}"
     drawn = {f"images/{path.name}" for path in (tmp_path / "images").iterdir()}
     images = set(re.findall(r"!\[.*?\]\((.*?)\)", page))
-    assert drawn < images
+    assert drawn <= images
     for image in images:
         assert 0 < (DOCS / image).stat().st_size < 150_000
 
