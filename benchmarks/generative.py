@@ -218,8 +218,8 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     deciban.set_config(n_threads=options.threads)
-    if options.threads == 1:  # before JAX is imported
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if options.threads == 1 and hasattr(os, "sched_setaffinity"):  # JAX takes no number of threads
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if importlib.util.find_spec("torch"):
         import torch
 

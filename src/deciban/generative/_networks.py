@@ -22,8 +22,9 @@ def pieces(sizes: Sequence[int], first_given: bool = False) -> Array:
     found = []
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
         kind = given if first_given and layer == 0 else coefficients
-        size = max(1, _PIECE // n_out)
-        found += [(layer, start, min(start + size, n_in), kind) for start in range(0, n_in, size)]
+        # of one size, so that threads are done at the same time
+        edges = np.linspace(0, n_in, min(n_in, -(-n_in * n_out // _PIECE)) + 1).astype(int)
+        found += [(layer, start, stop, kind) for start, stop in pairwise(edges)]
         found.append((layer, 0, 0, intercepts))
     return np.array(found, np.intp)
 
