@@ -99,6 +99,13 @@ def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np
     return {key: kernel.__signatures__["|".join(names[dtype.name] for dtype in key)] for key in keys}
 
 
+def feature_major(value: Any) -> Any:
+    """Return a matrix (n_classes, n_features) of real numbers laid out feature by feature; whatever else, as it is."""
+    if type(value) is np.ndarray and value.ndim == 2 and value.dtype.kind == "f" and value.dtype.isnative:
+        return np.ascontiguousarray(value.T).T
+    return value
+
+
 class _Room:
     """Memory of a large array, which goes to the reserve when neither the array nor a view of it is left."""
 
@@ -173,8 +180,9 @@ def make_csr(
     if template is None:
         template = _templates[container] = dict(vars(container((0, 0))))
     X = container.__new__(container)
-    X.__dict__.update(template)
-    X.data, X.indices, X.indptr, X._shape = data, indices, indptr, shape
+    state = X.__dict__
+    state.update(template)
+    state["data"], state["indices"], state["indptr"], state["_shape"] = data, indices, indptr, shape
     return X
 
 

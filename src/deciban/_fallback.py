@@ -7,6 +7,9 @@ import warnings
 from typing import Any
 
 from deciban._config import get_option
+from deciban._kernels.hooks import overrides
+
+__all__ = ["REPLACED", "FallbackError", "FallbackWarning", "fall_back", "logger", "methods", "overrides"]
 
 logger = logging.getLogger("deciban")
 
@@ -41,12 +44,3 @@ def fall_back(estimator: object, method: str, reason: str) -> None:
 def methods(cls: type, *names: str) -> dict[str, Any]:
     """Return methods of a class as they are now, for :func:`overrides` to compare with later."""
     return {name: getattr(cls, name) for name in names}
-
-
-def overrides(estimator: Any, originals: dict[str, Any]) -> bool:
-    """Return whether an estimator, or its class since, replaces a method that a kernel stands for: then that rules."""
-    cls, own = type(estimator), estimator.__dict__
-    for name, original in originals.items():  # noqa: SIM110 (a generator costs 0.3 us, at every prediction)
-        if getattr(cls, name) is not original or name in own:
-            return True
-    return False

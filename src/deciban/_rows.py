@@ -83,8 +83,9 @@ def largest_sparse(
 
 def labelled(classes: Array, largest: Array) -> Array:
     """Return ``classes[largest]``, with many rows in the memory of ``largest`` where labels fit in there."""
-    fits = type(classes) is np.ndarray and classes.dtype.kind in "iuf" and classes.itemsize == largest.itemsize
-    if not fits or len(largest) <= _STRETCH:
+    if len(largest) <= _STRETCH or type(classes) is not np.ndarray:
+        return classes[largest]
+    if classes.dtype.kind not in "iuf" or classes.itemsize != largest.itemsize:
         return classes[largest]
     labels = largest.view(classes.dtype)
     for start in range(0, len(largest), _STRETCH):

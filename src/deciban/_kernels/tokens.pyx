@@ -7,14 +7,15 @@ rows.h.
 """
 
 cimport cython
+cimport numpy as np
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-import numpy as np
-
 from deciban._kernels.terms cimport Terms, terms_give_up_slots, terms_t
+
+np.import_array()
 
 cdef extern from *:
     """
@@ -365,8 +366,7 @@ cdef class Counter:
                     data_out[i] = <value_t> entries[i].count
 
 
-def count_few(Analyzer analyzer, Documents documents, Terms terms, const uint32_t[::1] order, Py_ssize_t n_columns,
-              bint binary):
+def count_few(Analyzer analyzer, Documents documents, Terms terms, order, Py_ssize_t n_columns, bint binary):
     """Count the documents held, finish and write their rows, in one call.
 
     For few documents, where calls would cost more than the work: a document takes a few microseconds. ``order`` is as
@@ -380,37 +380,49 @@ def count_few(Analyzer analyzer, Documents documents, Terms terms, const uint32_
     """
     cdef scratch_t scratch
     cdef resolver_t resolver
-    cdef Py_ssize_t i, n_rows = documents.n
+    cdef np.npy_intp i, n_entries, n_rows = documents.n, n_ends = documents.n + 1
     cdef int status
-    cdef long long[::1] data_out
-    cdef int[::1] indices_out
-    cdef int[::1] indptr_out
-    cdef int64_t[::1] lengths = np.empty(n_rows, np.int64)
-    if n_rows == 0 or order.shape[0] < terms.c.n_terms or terms.c.n_terms == 0:
+    cdef const uint32_t* numbers
+    cdef int64_t* lengths
+    cdef int64_t* data_out
+    cdef int32_t* indices_out
+    cdef int32_t* indptr_out
+    if not (
+        isinstance(order, np.ndarray) and np.PyArray_TYPE(order) == np.NPY_UINT32 and np.PyArray_NDIM(order) == 1
+        and np.PyArray_ISCARRAY_RO(order)
+    ):
+        raise TypeError("order must be a contiguous array of uint32")
+    if n_rows == 0 or np.PyArray_DIM(order, 0) < terms.c.n_terms or terms.c.n_terms == 0:
         raise ValueError("there must be documents and terms, and order must number every term")
+    numbers = <const uint32_t*> np.PyArray_DATA(order)
     memset(&scratch, 0, sizeof(scratch))
     memset(&resolver, 0, sizeof(resolver))
     resolver.how = RESOLVE_FIND
     resolver.terms = &terms.c
     scratch.words.seed = terms.c.seed
+    lengths = <int64_t*> calloc(n_rows, sizeof(int64_t))
     try:
+        if lengths == NULL:
+            raise MemoryError("no memory for the lengths of rows")
         with nogil:
-            status = ops.count(&scratch, &analyzer.c, &resolver, documents.c, n_rows, &lengths[0])
+            status = ops.count(&scratch, &analyzer.c, &resolver, documents.c, n_rows, lengths)
             if status == 0:
-                status = rows_finish(scratch.entries, &lengths[0], n_rows, &order[0], _bits(n_columns))
+                status = rows_finish(scratch.entries, lengths, n_rows, numbers, _bits(n_columns))
         if status:
             raise MemoryError("no memory for more terms")
-        indptr = np.empty(n_rows + 1, np.int32)
-        indptr_out = indptr
+        indptr = np.PyArray_EMPTY(1, &n_ends, np.NPY_INT32, 0)
+        indptr_out = <int32_t*> np.PyArray_DATA(indptr)
         indptr_out[0] = 0
         for i in range(n_rows):
-            indptr_out[i + 1] = <int> (indptr_out[i] + lengths[i])
-        data = np.empty(indptr_out[n_rows], np.int64)
-        indices = np.empty(indptr_out[n_rows], np.int32)
-        data_out, indices_out = data, indices
-        for i in range(indptr_out[n_rows]):
-            indices_out[i] = <int> scratch.entries[i].id
+            indptr_out[i + 1] = <int32_t> (indptr_out[i] + lengths[i])
+        n_entries = indptr_out[n_rows]
+        data = np.PyArray_EMPTY(1, &n_entries, np.NPY_INT64, 0)
+        indices = np.PyArray_EMPTY(1, &n_entries, np.NPY_INT32, 0)
+        data_out, indices_out = <int64_t*> np.PyArray_DATA(data), <int32_t*> np.PyArray_DATA(indices)
+        for i in range(n_entries):
+            indices_out[i] = <int32_t> scratch.entries[i].id
             data_out[i] = 1 if binary else scratch.entries[i].count
         return data, indices, indptr
     finally:
+        free(lengths)
         scratch_free(&scratch)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deciban._kernels.terms import Terms
+from deciban._kernels.tokens import Analyzer
 from deciban._lazy import Lazy, LazyAttribute
 
 Native = tuple[Terms, npt.NDArray[np.int32], int]  # terms, each one's column or -1, number of columns
@@ -53,14 +54,20 @@ class Vocabulary(Lazy):
         Each term's column, or -1 for a term that is not of the vocabulary.
     n_columns : int
         Number of terms that are.
+
+    Attributes
+    ----------
+    ready : (tuple, Analyzer) or None
+        The analyzer that documents were last cut by, and the vectorizer's parameters that it was made for.
     """
 
-    __slots__ = ("_native",)
+    __slots__ = ("_native", "ready")
 
     def __init__(self, terms: Terms, columns: npt.NDArray[np.int32], n_columns: int) -> None:
         super().__init__(lambda: self._make_dict(terms, columns))
         # of a version of the dict: published in one assignment, for threads that share the vectorizer
         self._native: tuple[int, Native | None] | None = (0, (terms, columns, n_columns))
+        self.ready: tuple[tuple[Any, ...], Analyzer] | None = None
 
     @classmethod
     def of(cls, mapping: Mapping[str, int]) -> Vocabulary:
@@ -69,6 +76,7 @@ class Vocabulary(Lazy):
         vocabulary._make = None
         vocabulary._value = WatchedDict(mapping)
         vocabulary._native = None
+        vocabulary.ready = None
         return vocabulary
 
     @staticmethod

@@ -9,10 +9,8 @@ code.
 from __future__ import annotations
 
 import re
-import unicodedata
 import warnings
 from collections.abc import Iterable
-from functools import lru_cache
 from numbers import Integral
 from typing import Any
 
@@ -40,13 +38,15 @@ from sklearn.feature_extraction.text import (
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from deciban._arrays import csr_parts, make_csr
-from deciban._fallback import fall_back
+from deciban._fallback import fall_back, methods, overrides
 from deciban._kernels import weighting
+from deciban._kernels.hooks import are
 from deciban._kernels.terms import Terms
 from deciban._kernels.tokens import Analyzer, Counter, Documents, count_few
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import cut, run_blocks
 from deciban._sklearn import Twin, csr_container, csr_container_for, fit_context, validate_data
+from deciban.feature_extraction._analysis import HOOKS, PARAMETERS, Vectorizer
 from deciban.feature_extraction._counting import DROPPED, FEW_CHARACTERS, count_rows, fill, sort_terms
 from deciban.feature_extraction._vocabulary import Vocabulary, VocabularyAttribute
 
@@ -61,175 +61,7 @@ __all__ = [
     "strip_tags",
 ]
 
-# A token pattern with a native path: a run of one class of characters, at least so many long.
-_RUN = re.compile(r"(?:\(\?u\))?(\\b)?((?:\\w)+|(?:\\S)+)(?:\+|\{(\d+),\})(\\b)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
-
-# scikit-learn's methods that say how a document is cut; a subclass that overrides one is asked, not second-guessed.
-_HOOKS = (
-    "decode",
-    "get_stop_words",
-    "build_analyzer",
-    "build_preprocessor",
-    "build_tokenizer",
-    "_word_ngrams",
-    "_char_ngrams",
-    "_char_wb_ngrams",
-    "_count_vocab",
-    "_sort_features",
-    "_limit_features",
-    "_get_hasher",
-)
-
-
-class _Accents(dict[int, str]):
-    """What a character is without its accents: a table for ``str.translate``, filled as characters come.
-
-    Compatibility decomposition (NFKD) works character by character, but for the order of combining marks, and those
-    are dropped.
-    """
-
-    def __init__(self, to_ascii: bool) -> None:
-        self.to_ascii = to_ascii
-
-    def __missing__(self, code: int) -> str:
-        decomposed = unicodedata.normalize("NFKD", chr(code))
-        kept = "".join(c for c in decomposed if (c < "\x80" if self.to_ascii else not unicodedata.combining(c)))
-        self[code] = kept
-        return kept
-
-
-_ACCENTS = {"ascii": _Accents(True), "unicode": _Accents(False)}
-
-
-@lru_cache(maxsize=64)
-def _token_run(pattern: str) -> tuple[bool, int] | None:
-    """Return (whether tokens are words, their least length) of a pattern with a native path, else None."""
-    match = _RUN.fullmatch(pattern)
-    if match is None:
-        return None
-    before, run, at_least, after = match.groups()
-    is_word = run[1] == "w"
-    if (before or after) and not is_word:
-        return None
-    n = len(run) // 2
-    min_length = n if at_least is None else n - 1 + int(at_least)
-    return (is_word, min_length) if 1 <= min_length < 2**31 else None
-
-
-@lru_cache(maxsize=64)
-def _make_analyzer(
-    analyze: str, token_run: tuple[bool, int], min_n: int, max_n: int, stop_words: frozenset[str] | None
-) -> Analyzer:
-    stop_terms = None if stop_words is None else Terms.of(word for word in stop_words if isinstance(word, str))
-    return Analyzer(analyze, *token_run, min_n, max_n, stop_terms)
-
-
-def _overridden(vectorizer: Any) -> str | None:
-    """Return the name of a hook of scikit-learn's that a subclass, or the instance, overrides, or None."""
-    cls, base = type(vectorizer), vectorizer._sklearn_class()
-    for name in _HOOKS:
-        if getattr(cls, name, None) is not getattr(base, name, None) or name in vectorizer.__dict__:
-            return name
-    return None
-
-
-def _is_plain_dtype(dtype: Any) -> bool:
-    """Whether a dtype has a CSR matrix of SciPy's, in this machine's byte order, that kernels or NumPy fill."""
-    try:
-        plain = np.dtype(dtype)
-    except TypeError:
-        return False
-    return dtype is not None and plain.isnative and plain.kind in "biuf" and plain.char not in "eg"
-
-
-class _Vectorizer(Twin):
-    """What the three vectorizers share: which analyzer to use, and how documents are made ready."""
-
-    # what they inherit from scikit-learn, which has no types
-    analyzer: Any
-    build_analyzer: Any
-    decode: Any
-    dtype: Any
-    get_stop_words: Any
-    input: Any
-    lowercase: Any
-    ngram_range: Any
-    preprocessor: Any
-    stop_words: Any
-    strip_accents: Any
-    token_pattern: Any
-    tokenizer: Any
-
-    def _analyzer(self, method: str) -> Analyzer | None:
-        """Return the native analyzer for the parameters as they are, or None after saying why there is none."""
-        reason = None
-        token_run: tuple[bool, int] | None = (True, 1)
-        stop_words = None
-        hook = _overridden(self)
-        if hook is not None:
-            reason = f"{type(self).__name__} overrides {hook}"
-        elif self.analyzer not in ("word", "char", "char_wb"):
-            reason = f"analyzer={self.analyzer!r}"
-        elif not _is_plain_dtype(self.dtype):
-            reason = f"dtype={self.dtype!r}"
-        elif getattr(self, "max_features", None) is not None and np.dtype(self.dtype).itemsize < 4:
-            reason = f"max_features with dtype={self.dtype!r}, in which counts may wrap around"
-        elif self.preprocessor is not None:
-            reason = "preprocessor is not None"
-        elif self.strip_accents and self.strip_accents not in ("ascii", "unicode"):
-            reason = f"strip_accents={self.strip_accents!r}"
-        elif not _is_ngram_range(self.ngram_range):
-            reason = f"ngram_range={self.ngram_range!r}"
-        elif self.analyzer == "word":
-            if self.tokenizer is not None:
-                reason = "tokenizer is not None"
-            else:
-                token_run = _token_run(self.token_pattern) if isinstance(self.token_pattern, str) else None
-                if token_run is None:
-                    reason = f"token_pattern={self.token_pattern!r} is not a run of \\w or \\S"
-        if reason is not None or token_run is None:
-            fall_back(self, method, reason or "")
-            return None
-        if self.analyzer == "word" and self.stop_words is not None:
-            self.build_analyzer()  # checks the stop words, and warns
-            stop_words = frozenset(self.get_stop_words())
-        return _make_analyzer(self.analyzer, token_run, *map(int, self.ngram_range), stop_words)
-
-    def _documents(self) -> Documents:
-        """Return the holder that makes documents ready as ``build_preprocessor`` would."""
-        return Documents(
-            bool(self.lowercase),
-            self._prepare,
-            prepare_all=self.input != "content",
-            prepare_non_ascii=bool(self.strip_accents),
-        )
-
-    def _prepare(self, item: Any) -> tuple[str, bool]:
-        """Decode, and strip accents; return the str and whether its case is still to be folded."""
-        text = self.decode(item)
-        lower = bool(self.lowercase)
-        if type(text) is not str:
-            if lower and hasattr(text, "lower"):  # a str of its own kind, or a stranger that behaves like one
-                text, lower = text.lower(), False
-            if not isinstance(text, str):
-                self.build_analyzer()(item)  # raises what scikit-learn raises
-                raise TypeError(f"a document must be str or bytes, got {type(text).__name__}")
-        if self.strip_accents and not text.isascii():
-            accents = _ACCENTS[self.strip_accents]
-            text = _NON_ASCII.sub(lambda run: run.group().translate(accents), text.lower() if lower else text)
-            lower = False
-        return text, lower
-
-
-def _is_ngram_range(value: Any) -> bool:
-    return (
-        isinstance(value, tuple | list)
-        and len(value) == 2
-        and all(type(n) is int or isinstance(n, Integral) for n in value)
-        and 1 <= value[0] <= value[1] < 2**31
-    )
 
 
 def _refuse_string(raw_documents: Any) -> None:
@@ -237,7 +69,7 @@ def _refuse_string(raw_documents: Any) -> None:
         raise ValueError("Iterable over raw text documents expected, string object received.")
 
 
-class CountVectorizer(_Vectorizer, _CountVectorizer):
+class CountVectorizer(Vectorizer, _CountVectorizer):
     r"""Convert a collection of text documents to a matrix of token counts.
 
     Takes the parameters, has the attributes and gives the results of
@@ -376,7 +208,7 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
             self._validate_vocabulary()
             if not self.fixed_vocabulary_:
                 raise NotFittedError("Vocabulary not fitted or provided")
-        analyzer = self._analyzer("transform")
+        analyzer = self._same_analyzer()
         vocabulary = None if analyzer is None else self._native_vocabulary("transform")
         if analyzer is None or vocabulary is None:
             return _CountVectorizer.transform(self, raw_documents)
@@ -404,6 +236,21 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         entry = self.__dict__.get("vocabulary_")
         if not (isinstance(entry, Vocabulary) and entry.native() is not None):
             super()._check_vocabulary()
+
+    def _same_analyzer(self) -> Analyzer | None:
+        """Return the analyzer for ``transform``, without the questions if the parameters are the same as last time."""
+        state = self.__dict__
+        entry = state["vocabulary_"]
+        if not isinstance(entry, Vocabulary):
+            return self._analyzer("transform")
+        ready = entry.ready
+        if ready is not None and are(state, PARAMETERS, ready[0]) and not overrides(self, self._hooks):
+            return ready[1]
+        analyzer = self._analyzer("transform")
+        # a list could have other items next time
+        if analyzer is not None and type(self.ngram_range) is tuple and type(self.stop_words) in (type(None), str):
+            entry.ready = tuple(state[name] for name in PARAMETERS), analyzer
+        return analyzer
 
     def _native_vocabulary(self, method: str) -> tuple[Terms, npt.NDArray[np.int32], int] | None:
         entry = self.__dict__["vocabulary_"]
@@ -480,7 +327,8 @@ class CountVectorizer(_Vectorizer, _CountVectorizer):
         more = fill(documents, iterator)
         if not more and len(documents) > 0 and documents.n_characters < FEW_CHARACTERS:
             data, indices, indptr = count_few(analyzer, documents, terms, order, n_columns, bool(self.binary))
-            data = data.astype(self.dtype, copy=False)
+            if self.dtype is not np.int64:
+                data = data.astype(self.dtype, copy=False)
             return make_csr(csr_container(), data, indices, indptr, (len(indptr) - 1, n_columns))
 
         def make_counter(n_characters: int) -> Counter:
@@ -707,7 +555,7 @@ class TfidfVectorizer(CountVectorizer, _TfidfVectorizer):
         return X
 
 
-class HashingVectorizer(_Vectorizer, _HashingVectorizer, auto_wrap_output_keys=None):
+class HashingVectorizer(Vectorizer, _HashingVectorizer, auto_wrap_output_keys=None):
     r"""Convert a collection of text documents to a matrix of token counts by the hashing trick.
 
     Takes the parameters and gives the results of :class:`sklearn.feature_extraction.text.HashingVectorizer`, to the bit
@@ -785,3 +633,7 @@ class HashingVectorizer(_Vectorizer, _HashingVectorizer, auto_wrap_output_keys=N
             for token in self.build_analyzer()(item):
                 token.encode("utf-8")
         return text, lower
+
+
+for _cls in (CountVectorizer, TfidfVectorizer, HashingVectorizer):
+    _cls._hooks = methods(_cls, *(name for name in HOOKS if hasattr(_cls, name)))

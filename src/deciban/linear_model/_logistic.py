@@ -16,13 +16,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, compute_class_weight
 
 from deciban._arrays import Array
-from deciban._fallback import fall_back, methods
+from deciban._fallback import fall_back
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import blas_on_one_thread
+from deciban._predictions import stand_for
 from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
 from deciban.linear_model._dual import ascend, suits
 from deciban.linear_model._newton import Problem, minimise
-from deciban.linear_model._predictions import LinearPredictions
+from deciban.linear_model._predictions import CoefficientsAttribute, LinearPredictions
 from deciban.linear_model._proximal import minimise_sparse
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
@@ -252,7 +253,7 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
     array(['yes'], dtype='<U3')
     """
 
-    coef_: Any
+    coef_: Any = CoefficientsAttribute()
     intercept_: Any
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -281,12 +282,17 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
             return _fit(self, X, y, sample_weight)
 
     def _other_probabilities(self, n_classes: int) -> str | None:
-        multi_class = getattr(self, "multi_class", None)  # until scikit-learn 1.8
+        multi_class = self.__dict__.get("multi_class")  # until scikit-learn 1.8
         if n_classes <= 2:
             other = multi_class == "multinomial"
         else:
             other = multi_class is not None and (multi_class == "ovr" or self.solver == "liblinear")
         return f"multi_class={multi_class!r} makes other probabilities" if other else None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "coef_" in state:
+            self.coef_ = state["coef_"]
 
 
 class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):
@@ -366,6 +372,5 @@ _fit_cv = rebound(
 )
 
 for _model in (LogisticRegression, LogisticRegressionCV):
-    _model._decisions = methods(_model, "decision_function")
-    _model._answers = methods(_model, "decision_function", "_predict_proba_lr")
-    _model._log_answers = methods(_model, "decision_function", "_predict_proba_lr", "predict_proba")
+    _parts = "decision_function", "_predict_proba_lr"
+    stand_for(_model, (), (*_parts, "predict_proba"), _parts, ("decision_function",))

@@ -9,22 +9,26 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
-from deciban._fallback import REPLACED, fall_back, overrides
+from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, feature_major, malformed
+from deciban._fallback import fall_back
 from deciban._kernels import posterior
+from deciban._lazy import LazyAttribute
+from deciban._predictions import PLAIN_TYPES, Predictions, few_rows
 from deciban._rows import answer_sparse, finish, sigmoids
 
 
-class LinearPredictions:
-    """Mixin: the public predictions, all by ``_answer``, of scores ``X @ coef_.T + intercept_``.
+class CoefficientsAttribute(LazyAttribute):
+    """``coef_``, laid out feature by feature, as predictions read it, so that they see what is written into it."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.name] = feature_major(value)
+
+
+class LinearPredictions(Predictions):
+    """Mixin: predictions of scores ``X @ coef_.T + intercept_``.
 
     Probabilities are the softmax of the scores, or the logistic function of the only one.
     """
-
-    classes_: Array
-    _decisions: dict[str, Any]  # what each answer of scikit-learn's is made of, as the kernels stand for it
-    _answers: dict[str, Any]
-    _log_answers: dict[str, Any]
 
     def decision_function(self, X: Any) -> Array:
         """Return confidence scores, ``X @ coef_.T + intercept_``.
@@ -39,68 +43,36 @@ class LinearPredictions:
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes, of the second one.
         """
-        scores = self._answer(X, posterior.JOINT, "decision_function", {})
+        scores = self._answer(X, posterior.JOINT, "decision_function")
         if scores is None:
             return super().decision_function(X)  # type: ignore[misc]
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    def predict(self, X: Any) -> Array:
-        """Return the most probable class of every sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        y_pred : ndarray of shape (n_samples,)
-            Labels out of ``classes_``.
-        """
-        found = self._answer(X, posterior.LARGEST, "predict", self._decisions)
-        if found is None:
-            return super().predict(X)  # type: ignore[misc]
-        return self.classes_[found]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return probability estimates, ``P(y | x)``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        T : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        found = self._answer(X, posterior.POSTERIOR, "predict_proba", self._answers)
-        return super().predict_proba(X) if found is None else found  # type: ignore[misc]
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """Return log-probability estimates, ``log P(y | x)``.
-
-        Finite where a probability itself is too small for a floating-point number.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        T : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        found = self._answer(X, posterior.LOG_POSTERIOR, "predict_log_proba", self._log_answers)
-        return super().predict_log_proba(X) if found is None else found  # type: ignore[misc]
-
-    def _answer(self, X: Any, answer: int, method: str, made_of: dict[str, Any]) -> Array | None:
+    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
-        if overrides(self, made_of):
-            fall_back(self, method, REPLACED)
+        if self._replaced(answer, method):
             return None
+        return self._found(X, answer, method)
+
+    def _found(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return the answer of whatever method, which nothing replaces; None leaves it to scikit-learn."""
+        found = self._few(X, answer)
+        return self._any(X, answer, method) if found is None else found
+
+    def _few(self, X: Any, answer: int) -> Array | None:
+        """Return the answer for a few plain rows; None sends it the long way."""
+        state = self.__dict__
+        if type(X) not in PLAIN_TYPES or "feature_names_in_" in state:
+            return None
+        coef, n_features, classes = state.get("coef_"), state.get("n_features_in_"), state.get("classes_")
+        if type(coef) is not np.ndarray or n_features is None or classes is None:
+            return None
+        n_classes = len(classes)
+        if answer in (posterior.POSTERIOR, posterior.LOG_POSTERIOR) and self._other_probabilities(n_classes):
+            return None
+        return few_scores(X, n_features, n_classes, coef.T, state.get("intercept_"), answer)
+
+    def _any(self, X: Any, answer: int, method: str) -> Array | None:
         if sklearn.get_config()["array_api_dispatch"]:
             fall_back(self, method, "array-API dispatch is on")
             return None
@@ -174,3 +146,17 @@ class LinearPredictions:
     def _other_probabilities(self, n_classes: int) -> str | None:  # noqa: ARG002
         """Return why the model's probabilities are others than softmax or one sigmoid, if they are."""
         return None
+
+
+def few_scores(X: Any, n_features: int, n_classes: int, table: Any, offset: Any, answer: int) -> Array | None:
+    """Return the answer for a few rows whose scores are X @ table + offset, or None; see :func:`few_rows`."""
+    n_columns = n_classes if n_classes > 2 else 1
+    found = few_rows(X, n_features, n_columns, table, offset, True, False, 0.0, -1.0, answer)
+    if (
+        found is not None
+        and table.itemsize == offset.itemsize == 4
+        and X.dtype == np.float32
+        and answer != posterior.LARGEST
+    ):
+        return found.astype(np.float32)
+    return found

@@ -17,9 +17,10 @@ import sklearn.linear_model as parent
 from sklearn.utils import check_random_state
 
 from deciban._arrays import CSR_TYPES, Array
-from deciban._fallback import fall_back, methods, overrides
+from deciban._fallback import fall_back
 from deciban._kernels import csr, posterior, stochastic
 from deciban._lazy import LazyAttribute, unchanged_on_error
+from deciban._predictions import PLAIN_TYPES, few_rows, stand_for
 from deciban._rows import answer_sparse, finish, sigmoids
 from deciban._sklearn import Twin, available_if
 from deciban.linear_model._descent import (
@@ -31,7 +32,7 @@ from deciban.linear_model._descent import (
     new_state,
     sparse_rows,
 )
-from deciban.linear_model._predictions import LinearPredictions
+from deciban.linear_model._predictions import LinearPredictions, few_scores
 from deciban.linear_model._weights import Coefficients, Weights
 from deciban.special import expit, log_expit, log_softmax
 
@@ -387,7 +388,8 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         T : ndarray of shape (n_samples, n_classes)
             One column for each class of ``classes_``.
         """
-        scores = self._answer(X, posterior.JOINT, "predict_proba", self._answers)
+        replaced = self._replaced(posterior.POSTERIOR, "predict_proba")
+        scores = None if replaced else self._found(X, posterior.JOINT, "predict_proba")
         if scores is None:
             return super().predict_proba(X)
         if self.loss == "modified_huber":
@@ -414,7 +416,8 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         owner = next(cls for cls in type(self).__mro__ if "predict_proba" in vars(cls))
         if self.loss == "modified_huber" or owner is not SGDClassifier:
             return np.log(self.predict_proba(X))
-        scores = self._answer(X, posterior.JOINT, "predict_log_proba", self._log_answers)
+        replaced = self._replaced(posterior.LOG_POSTERIOR, "predict_log_proba")
+        scores = None if replaced else self._found(X, posterior.JOINT, "predict_log_proba")
         if scores is None:
             return super().predict_log_proba(X)
         if scores.shape[1] == 1:
@@ -423,16 +426,46 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         log_p[(expit(scores) == 0).all(axis=1)] = -math.log(scores.shape[1])
         return log_p
 
-    def _answer(self, X: Any, answer: int, method: str, made_of: dict[str, Any]) -> Array | None:
-        holder = self.__dict__.get("coef_")
-        if isinstance(holder, Coefficients) and not holder.weights.is_settled() and not overrides(self, made_of):
-            found = self._answer_unsettled(X, answer, holder)
-            if found is not None:
-                return found
-        return super()._answer(X, answer, method, made_of)
+    def _few(self, X: Any, answer: int) -> Array | None:
+        state = self.__dict__
+        holder = state.get("coef_")
+        if not isinstance(holder, Coefficients):
+            return super()._few(X, answer)
+        if type(X) not in PLAIN_TYPES or "feature_names_in_" in state:
+            return None
+        weights, averaged, intercept = holder.weights, holder.averaged, self.intercept_
+        n_features, n_classes = state["n_features_in_"], len(state["classes_"])
+        if weights.is_settled():
+            return few_scores(X, n_features, n_classes, weights.peek(averaged).T, intercept, answer)
+        table, averages, scale, mix, share = weights.parts
+        if table.dtype != np.float64:
+            return None
+        # not multiplied out before somebody looks
+        n_columns, zero = len(scale), np.zeros(len(scale))
+        scores = few_rows(X, n_features, n_columns, table, zero, True, False, 0.0, -1.0, posterior.JOINT)
+        if scores is None:
+            return None
+        if averaged:
+            more = few_rows(X, n_features, n_columns, averages, zero, True, False, 0.0, -1.0, posterior.JOINT)
+            if more is None:
+                return None
+            scores = (more + mix * scores) / share
+        else:
+            scores *= scale
+        scores += intercept
+        if answer == posterior.LARGEST:
+            return scores.argmax(axis=1) if n_columns > 1 else (scores[:, 0] > 0).astype(np.intp)
+        return scores if answer == posterior.JOINT else None
 
-    def _answer_unsettled(self, X: Any, answer: int, holder: Coefficients) -> Array | None:
+    def _any(self, X: Any, answer: int, method: str) -> Array | None:
+        found = self._answer_unsettled(X, answer)
+        return super()._any(X, answer, method) if found is None else found
+
+    def _answer_unsettled(self, X: Any, answer: int) -> Array | None:
         """Return scores or classes under weights not multiplied out; None, for another try, if anything is unusual."""
+        holder = self.__dict__.get("coef_")
+        if not isinstance(holder, Coefficients) or holder.weights.is_settled():
+            return None
         table, averages, scale, mix, share = holder.weights.parts
         if not (self._is_plain(X) and X.shape[1] == len(table) and table.dtype == np.float64):
             return None
@@ -464,9 +497,8 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         return state
 
 
-SGDClassifier._decisions = methods(SGDClassifier, "decision_function")
-SGDClassifier._answers = methods(SGDClassifier, "decision_function", "_predict_proba_lr")
-SGDClassifier._log_answers = SGDClassifier._answers
+_parts = "decision_function", "_predict_proba_lr"
+stand_for(SGDClassifier, (), _parts, _parts, ("decision_function",))
 
 
 def _clipped(scores: Array) -> Array:

@@ -19,12 +19,12 @@ from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_we
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import Counts, Table, TableAttribute
 from deciban.naive_bayes._generate import Generates, sample_categories
-from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
+from deciban.naive_bayes._posterior import JointPredictions, checked_prior, stand_for_joint
 
 _NO_WEIGHTS = np.empty(0)
 
 
-class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
+class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
     """Naive Bayes classifier for features that are categories, numbered from 0.
 
     ``log P(y, x) = log P(y) + sum_f log P(x_f | y)`` with ``P(x_f | y)`` the share of category x_f among the samples of
@@ -213,7 +213,7 @@ class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
         self._update_class_log_prior(class_prior=self.class_prior)
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._hooked(answer, method):
+        if self._replaced(answer, method):
             return None
         check_is_fitted(self)
         rows = self._check_X(X).astype(np.int64, copy=False)
@@ -264,7 +264,7 @@ class CategoricalNB(Predictions, Generates, Twin, parent.CategoricalNB):
 
 
 CategoricalNB._fit_methods = methods(CategoricalNB, *counting.FIT_METHODS)
-stand_for(CategoricalNB)
+stand_for_joint(CategoricalNB)
 
 
 def _checked_weights(sample_weight: Any, rows: Array) -> Array:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import type_of_target
 
-from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, specialise
+from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, feature_major, specialise
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
 from deciban._parallel import effective_n_threads, run_blocks
@@ -260,8 +260,7 @@ class TableAttribute(LazyAttribute):
     """
 
     def __set__(self, instance: Any, value: Any) -> None:
-        if type(value) is np.ndarray and value.ndim == 2 and value.dtype == np.float64 and value.dtype.isnative:
-            value = np.ascontiguousarray(value.T).T
+        value = feature_major(value)
         instance.__dict__[self.name] = value if isinstance(value, Table) else Table(lambda: value, seen=True)
 
 

@@ -17,7 +17,7 @@ from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_we
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._counts import Cells, Counts, Table, TableAttribute
 from deciban.naive_bayes._generate import Generates, sample_documents, sample_presences
-from deciban.naive_bayes._posterior import LinearPosterior, stand_for
+from deciban.naive_bayes._posterior import LinearPosterior, stand_for_joint
 
 _NO_WEIGHTS = np.empty(0)
 _SWALLOWED = 2.0**-46  # with room for 128 batches
@@ -536,4 +536,4 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
 
 for _model in (MultinomialNB, ComplementNB, BernoulliNB):
     _model._fit_methods = methods(_model, *counting.FIT_METHODS)
-    stand_for(_model)
+    stand_for_joint(_model)

@@ -19,7 +19,7 @@ from deciban._rows import Rows, answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
 from deciban.naive_bayes._generate import Generates, sample_normals
-from deciban.naive_bayes._posterior import Predictions, checked_prior, stand_for
+from deciban.naive_bayes._posterior import JointPredictions, checked_prior, stand_for_joint
 
 _class_moments = specialise(moments.class_moments, DATA_DTYPES)
 _gaussian_rows = specialise(posterior.gaussian_rows, DATA_DTYPES)
@@ -32,7 +32,7 @@ _NO_WEIGHTS = np.empty(0)
 _KEEPS_FLOAT32 = parent.GaussianNB().__sklearn_tags__().array_api_support
 
 
-class GaussianNB(Predictions, Generates, Twin, parent.GaussianNB):
+class GaussianNB(JointPredictions, Generates, Twin, parent.GaussianNB):
     """Naive Bayes classifier for real features, each with a normal distribution in each class.
 
     ``log P(y, x) = log P(y) - sum_f (log(2 pi var_yf) + (x_f - theta_yf)^2 / var_yf) / 2``
@@ -226,7 +226,7 @@ class GaussianNB(Predictions, Generates, Twin, parent.GaussianNB):
         return self.class_prior_
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._hooked(answer, method):
+        if self._replaced(answer, method):
             return None
         if sklearn.get_config()["array_api_dispatch"]:
             fall_back(self, method, "array-API dispatch is on")
@@ -268,7 +268,7 @@ class GaussianNB(Predictions, Generates, Twin, parent.GaussianNB):
 
 
 GaussianNB._fit_methods = methods(GaussianNB, "_partial_fit", "_update_mean_variance")
-stand_for(GaussianNB)
+stand_for_joint(GaussianNB)
 
 
 def _is_plain(X: Any) -> bool:

@@ -8,9 +8,10 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
-from deciban._fallback import REPLACED, fall_back, methods, overrides
+from deciban._fallback import fall_back
 from deciban._kernels import posterior
-from deciban._rows import answer_sparse, finish, labelled, largest_sparse
+from deciban._predictions import PLAIN_TYPES, Predictions, few_rows, stand_for
+from deciban._rows import answer_sparse, finish, largest_sparse
 from deciban.naive_bayes._counts import Table, narrowed
 
 _LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that half the memory is half the time
@@ -29,12 +30,8 @@ def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
     return prior
 
 
-class Predictions:
-    """Mixin: the four public predictions, all by ``_answer``."""
-
-    classes_: Array
-    _answer_methods: dict[str, Any]  # what scikit-learn's answers are made of, as the kernels stand for it
-    _proba_methods: dict[str, Any]
+class JointPredictions(Predictions):
+    """Mixin: all predictions, of the joint log likelihood."""
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return joint log probability estimates, ``log P(x, y)``.
@@ -52,82 +49,54 @@ class Predictions:
         C = self._answer(X, posterior.JOINT, "predict_joint_log_proba")
         return super().predict_joint_log_proba(X) if C is None else C  # type: ignore[misc]
 
-    def predict_log_proba(self, X: Any) -> Array:
-        """Return log-probability estimates, ``log P(y | x)``.
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        C : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        C = self._answer(X, posterior.LOG_POSTERIOR, "predict_log_proba")
-        return super().predict_log_proba(X) if C is None else C  # type: ignore[misc]
-
-    def predict_proba(self, X: Any) -> Array:
-        """Return probability estimates, ``P(y | x)``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        C : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        C = self._answer(X, posterior.POSTERIOR, "predict_proba")
-        return super().predict_proba(X) if C is None else C  # type: ignore[misc]
-
-    def predict(self, X: Any) -> Array:
-        """Return the most probable class of every sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        C : ndarray of shape (n_samples,)
-            Labels out of ``classes_``.
-        """
-        largest = self._answer(X, posterior.LARGEST, "predict")
-        return super().predict(X) if largest is None else labelled(self.classes_, largest)  # type: ignore[misc]
-
-    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
-        raise NotImplementedError
-
-    def _hooked(self, answer: int, method: str) -> bool:
-        """Return whether something replaces what scikit-learn's method is made of, and say so."""
-        if overrides(self, self._proba_methods if answer == posterior.POSTERIOR else self._answer_methods):
-            fall_back(self, method, REPLACED)
-            return True
-        return False
-
-
-def stand_for(cls: type[Predictions]) -> None:
-    """Note the methods of a finished class that its kernels replace."""
-    cls._answer_methods = methods(cls, "_joint_log_likelihood", "_check_X")
+def stand_for_joint(cls: type[JointPredictions]) -> None:
+    """Note the methods of a finished class that its kernels stand for."""
+    joint = ("_joint_log_likelihood", "_check_X")
     # scikit-learn makes probabilities of what predict_log_proba answers
-    cls._proba_methods = methods(cls, "_joint_log_likelihood", "_check_X", "predict_log_proba")
+    stand_for(cls, joint, joint, (*joint, "predict_log_proba"), joint)
 
 
-class LinearPosterior(Predictions):
+class LinearPosterior(JointPredictions):
     """Mixin: joint log likelihood = X times a table of shape (n_features, n_classes), plus an offset for each class."""
 
     class_log_prior_: Array
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
-        if self._hooked(answer, method):
+        if self._replaced(answer, method):
             return None
+        found = self._few(X, answer)
+        return self._answer_any(X, answer, method) if found is None else found
+
+    def _few(self, X: Any, answer: int) -> Array | None:
+        """Return the answer for a few plain rows, by tables that are there; None sends it the long way."""
+        state = self.__dict__
+        holder = state.get("feature_log_prob_")
+        if (
+            type(X) not in PLAIN_TYPES
+            or type(holder) is not Table
+            or "classes_" not in state
+            or "n_features_in_" not in state
+            or "feature_names_in_" in state
+        ):
+            return None
+        scores, largest_value = holder.scores, -1.0
+        if scores is None:
+            if answer != posterior.LARGEST or holder.narrow is None or not holder.narrow[1] < _HUGE:
+                return None
+            scores, largest_value = holder.narrow
+        n_classes = len(state["classes_"])
+        prior = checked_prior(state.get("class_log_prior_"), n_classes, "class_log_prior_")
+        joined = self._with_prior(scores, prior)
+        if joined is None:
+            return None
+        binary, threshold = self._threshold(X.dtype)
+        if binary and not threshold >= 0:
+            return None
+        n_features = state["n_features_in_"]
+        return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, largest_value, answer)
+
+    def _answer_any(self, X: Any, answer: int, method: str) -> Array | None:
         state = self.__dict__
         if (
             type(X) in CSR_TYPES
