@@ -115,3 +115,10 @@ def sigmoids(scores: Array, log: bool) -> Array:
     blocks = cut(len(scores), _BLOCK >> 5)
     run_blocks(lambda block, _: posterior.sigmoid_rows(scores, log, *blocks[block], out), len(blocks))
     return out
+
+
+def share_rows(scores: Array) -> Array:
+    """Return the logistic function of scores over its sums along rows, in place."""
+    blocks = cut(len(scores), max(1, (_BLOCK >> 4) // scores.shape[1]))
+    run_blocks(lambda block, _: posterior.share_rows(scores, *blocks[block]), len(blocks))
+    return scores

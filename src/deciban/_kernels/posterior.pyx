@@ -311,6 +311,24 @@ def sigmoid_rows(const double[:] scores, bint log, Py_ssize_t start, Py_ssize_t 
             _sigmoids(&scores[start], scores.strides[0], log, stop - start, &out[start, 0])
 
 
+def share_rows(double[:, ::1] scores, Py_ssize_t start, Py_ssize_t stop):
+    """Turn rows [start, stop) of scores into shares, 1 / (1 + e^-score) over their sum: 1 / K each if that is 0."""
+    cdef Py_ssize_t row, k, n_classes = scores.shape[1]
+    cdef double* p
+    cdef double total
+    if not 0 <= start <= stop <= scores.shape[0]:
+        raise ValueError("there are no such rows")
+    with nogil:
+        for row in range(start, stop):
+            p = &scores[row, 0]
+            special.expit(p, p, n_classes)
+            total = 0.0
+            for k in range(n_classes):
+                total += p[k]
+            for k in range(n_classes):
+                p[k] = p[k] / total if total != 0.0 else 1.0 / n_classes
+
+
 def exp_shifted(double[::1] values, double shift):
     """Replace values by exp(values - shift): what the answers are made with, for tests of its accuracy."""
     if values.shape[0]:

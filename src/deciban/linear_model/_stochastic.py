@@ -21,7 +21,7 @@ from deciban._fallback import fall_back
 from deciban._kernels import csr, posterior, stochastic
 from deciban._lazy import LazyAttribute, unchanged_on_error
 from deciban._predictions import PLAIN_TYPES, few_rows, stand_for
-from deciban._rows import answer_sparse, finish, sigmoids
+from deciban._rows import answer_sparse, finish, share_rows, sigmoids
 from deciban._sklearn import Twin, available_if
 from deciban.linear_model._descent import (
     Rows,
@@ -396,7 +396,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             return _clipped(scores)
         if scores.shape[1] == 1:
             return sigmoids(scores[:, 0], log=False).astype(scores.dtype, copy=False)
-        return _shares(expit(scores))
+        return share_rows(np.asarray(scores, np.float64)).astype(scores.dtype, copy=False)
 
     @available_if(parent.SGDClassifier._check_proba)
     def predict_log_proba(self, X: Any) -> Array:

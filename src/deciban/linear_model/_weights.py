@@ -38,6 +38,7 @@ class Weights:
         self.fresh = False  # all zero
         self.parameters: Any = None  # that the learner found in order
         self._shown = False
+        self._looked: tuple[Parts | None, bool] = None, False  # of which parts it is known whether they are settled
         self._place: npt.NDArray[np.int32] | None = None
 
     @classmethod
@@ -74,8 +75,12 @@ class Weights:
 
     def is_settled(self) -> bool:
         """Return whether scale and share are multiplied into the tables."""
-        _, _, scale, mix, share = self.parts
-        return bool((scale == 1).all() and (share == 1).all() and not mix.any())
+        looked = self._looked
+        if looked[0] is not self.parts:
+            parts = self.parts
+            _, _, scale, mix, share = parts
+            looked = self._looked = parts, bool((scale == 1).all() and (share == 1).all() and not mix.any())
+        return looked[1]
 
     def settled(self) -> Parts:
         """Return the parts, with scale and share multiplied into the tables."""
