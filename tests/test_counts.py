@@ -301,3 +301,49 @@ def test_pickles_of_large_models_predict_the_same():
     model.partial_fit(X[:50], y[:50])
     their = theirs.MultinomialNB().fit(X, y).partial_fit(X[:50], y[:50])
     np.testing.assert_array_equal(model.predict(X), their.predict(X))
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from(("int64", "int32", "int16", "uint8", "uint64", ">i4")),
+    st.lists(st.integers(0, 120), min_size=1, max_size=60),
+    st.integers(0, 3),
+    st.sampled_from((1, 2, -1)),
+)
+def test_labels_are_ranked(dtype, labels, far, step):
+    y = np.array(labels, dtype=dtype)
+    y += np.array(0 if far == 0 else np.iinfo(dtype).max - 120 if far == 1 else 3, dtype=dtype)
+    y = y[::step]
+    classes, codes = counting.encode(y)
+    expected, inverse = np.unique(y, return_inverse=True)
+    np.testing.assert_array_equal(classes, expected)
+    np.testing.assert_array_equal(codes, inverse)
+    assert classes.dtype.isnative
+    assert codes.dtype == np.int32
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_many_labels_are_ranked(n_threads):
+    y = np.random.default_rng(0).integers(-(1 << 17), 1 << 17, 300_000)
+    y[0], y.flags.writeable = np.iinfo(np.int32).max, False
+    with deciban.config_context(n_threads=n_threads):
+        for labels in (y[1:], y, np.full(300_000, np.iinfo(np.int64).min)):
+            classes, codes = counting.encode(labels)
+            np.testing.assert_array_equal(classes[codes], labels)
+            np.testing.assert_array_equal(classes, np.unique(labels))
+
+
+def test_labels_without_a_place():
+    y = np.array([3, 9, 4])
+    with pytest.raises(ValueError, match="no place"):
+        counts.find_labels(y, 3, np.zeros(3, np.uint8))
+    with pytest.raises(ValueError, match="no place"):
+        counts.find_labels(y, 4, np.zeros(9, np.uint8))
+    codes = np.full(3, 7, np.int32)
+    counts.rank_labels(y, 3, np.arange(5, dtype=np.int32), 0, 3, codes)
+    assert codes.tolist() == [0, -1, 1]
+    for start, stop in ((-1, 3), (0, 4), (2, 1)):
+        with pytest.raises(ValueError, match="no such rows"):
+            counts.rank_labels(y, 3, np.arange(5, dtype=np.int32), start, stop, codes)

@@ -18,7 +18,8 @@ from sklearn.exceptions import NotFittedError
 
 import deciban
 import deciban.naive_bayes as ours
-from deciban._kernels import counts, posterior
+from deciban._kernels import counts, moments, posterior
+from deciban.naive_bayes._gaussian import moments_by_class
 
 COUNTING = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
 NAMES = [*COUNTING, "CategoricalNB", "GaussianNB"]
@@ -201,6 +202,26 @@ def test_reference_gaussian():
     np.testing.assert_allclose(m.var_, var, rtol=1e-13)
     joint = reference.gaussian_joint(X, theta, var, np.bincount(y) / 500)
     np.testing.assert_allclose(m.predict_joint_log_proba(X), joint, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32"])
+def test_gaussian_moments_of_many_parts(dtype):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 3, 100_000)
+    codes[codes == 1] = 2  # a class that no part has
+    X = (10 * rng.standard_normal((100_000, 3)) + codes[:, None]).astype(dtype)
+    for weights in (np.empty(0), rng.random(100_000)):
+        weight, mean, squares = moments_by_class(X, codes.astype(np.int32), 3, weights)
+        for k in (0, 2):
+            rows = codes == k
+            w = weights[rows] if len(weights) else np.ones(rows.sum())
+            np.testing.assert_allclose(weight[k], w.sum(), rtol=1e-12)
+            np.testing.assert_allclose(mean[k], np.average(X[rows], axis=0, weights=w), rtol=1e-10, atol=1e-10)
+            expected = (w[:, None] * (X[rows].astype(float) - mean[k]) ** 2).sum(axis=0)
+            np.testing.assert_allclose(squares[k], expected, rtol=1e-10)
+        assert not weight[1] and not mean[1].any() and not squares[1].any()  # noqa: PT018
+    with pytest.raises(ValueError, match="do not agree in shape"):
+        moments.merge_parts(np.zeros((2, 3, 1)), np.zeros((2, 3, 4)), np.zeros((2, 3, 5)))
 
 
 def test_gaussian_variance_survives_a_large_mean():

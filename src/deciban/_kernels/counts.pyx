@@ -23,6 +23,10 @@ from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
 
+ctypedef fused label_t:
+    int
+    long long
+
 ctypedef fused data_t:
     double
     float
@@ -53,6 +57,37 @@ cdef enum Trouble:
     _NONFINITE = 2
     _NEGATIVE = 4
     _WIDE = 8
+
+
+def find_labels(const label_t[:] y, long long smallest, unsigned char[::1] present):
+    """Set present[label - smallest] of every label in `y`; all that are not there yet come as 0."""
+    cdef Py_ssize_t row, n_missing = present.shape[0]
+    cdef unsigned long long place, n = present.shape[0]
+    with nogil:
+        for row in range(y.shape[0]):
+            place = <unsigned long long> y[row] - <unsigned long long> smallest
+            if place >= n:
+                with gil:
+                    raise ValueError("there is no place for a label")
+            if not present[place]:
+                present[place] = True
+                n_missing -= 1
+                if not n_missing:
+                    break
+
+
+def rank_labels(
+    const label_t[:] y, long long smallest, const int[::1] rank, Py_ssize_t start, Py_ssize_t stop, int[::1] codes_out
+):
+    """codes_out[row] = rank[y[row] - smallest] of rows [start, stop); -1 for a label that there is no rank of."""
+    cdef Py_ssize_t row
+    cdef unsigned long long place, n = rank.shape[0]
+    if not 0 <= start <= stop <= min(y.shape[0], codes_out.shape[0]):
+        raise ValueError("there are no such rows")
+    with nogil:
+        for row in range(start, stop):
+            place = <unsigned long long> y[row] - <unsigned long long> smallest
+            codes_out[row] = rank[place] if place < n else -1
 
 
 def group_rows(const int[::1] codes, Py_ssize_t[::1] starts, Py_ssize_t[::1] order):

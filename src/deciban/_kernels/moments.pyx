@@ -24,6 +24,8 @@ Source: Chan, Golub, LeVeque, Algorithms for computing the sample variance (The 
 
 import numpy as np
 
+from deciban._kernels.prefetch cimport PREFETCH_L2
+
 ctypedef fused data_t:
     double
     float
@@ -41,6 +43,7 @@ cdef const vector_ops* ops = vector_ops_select()
 
 cdef enum:
     BLOCK = 1024  # rows
+    AHEAD = 4096  # elements that are asked for before their turn
 
 
 cdef void _merge(double weight, const double* mean, const double* squares, Py_ssize_t n,
@@ -63,6 +66,21 @@ def merge(double weight, const double[::1] mean, const double[::1] squares,
     """Merge the moments of one set of rows into those of another."""
     if mean.shape[0]:
         _merge(weight, &mean[0], &squares[0], mean.shape[0], &weight_out[0], &mean_out[0], &squares_out[0])
+
+
+def merge_parts(double[:, :, ::1] weight, double[:, :, ::1] mean, double[:, :, ::1] squares):
+    """Merge the moments of all parts, (n_parts, n_classes, n_features), into those of the first, in their order."""
+    cdef Py_ssize_t part, c, n = mean.shape[2]
+    if (
+        weight.shape[0] != mean.shape[0] or mean.shape[0] != squares.shape[0] or weight.shape[1] != mean.shape[1]
+        or mean.shape[1] != squares.shape[1] or weight.shape[2] != 1 or n != squares.shape[2] or n == 0
+    ):
+        raise ValueError("weights, means and squares do not agree in shape")
+    for part in range(1, mean.shape[0]):
+        for c in range(mean.shape[1]):
+            _merge(
+                weight[part, c, 0], &mean[part, c, 0], &squares[part, c, 0], n,
+                &weight[0, c, 0], &mean[0, c, 0], &squares[0, c, 0])
 
 
 cdef void _close(double weight, const double* shift, double* sums, double* squares, Py_ssize_t n, double* weight_out,
@@ -114,6 +132,8 @@ def class_moments(
             n_here = 0
             for row in range(first, last):
                 c = codes[row]
+                for i in range(0, min(n, (stop - row) * n - AHEAD), 8):
+                    PREFETCH_L2(&X[row, i] + AHEAD)
                 if data_t is double:
                     x = &X[row, 0]
                 else:

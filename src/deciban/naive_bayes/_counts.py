@@ -17,12 +17,13 @@ from sklearn.utils.multiclass import type_of_target
 from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, feature_major, specialise
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
-from deciban._parallel import effective_n_threads, run_blocks
+from deciban._parallel import cut, effective_n_threads, run_blocks
 
 FIT_METHODS = ("_check_X_y", "_count", "_init_counters", "_update_feature_log_prob")
 _CELLS = 1 << 16  # elements a block of table arithmetic: 512 KB, which stays in L2
 _WHOLE = 1 << 16  # numbers of 16 bits
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
+_LABELS = 1 << 17  # labels a block: 100 us
 _CELL_DTYPES = (np.dtype(np.uint16), np.dtype(np.float64))
 
 _sum_rows = specialise(counts.sum_rows, DATA_DTYPES, INDEX_DTYPES, _CELL_DTYPES)
@@ -41,10 +42,14 @@ def encode(y: Array) -> tuple[Array, npt.NDArray[np.int32]]:
     if largest - smallest > 4 * len(y) + 1024 or largest > np.iinfo(np.int64).max:
         classes, codes = np.unique(y, return_inverse=True)
         return classes.astype(classes.dtype.newbyteorder("="), copy=False), codes.astype(np.int32)
-    shifted = y.astype(np.int64) - smallest
-    present = np.bincount(shifted) > 0
+    labels = y if y.dtype in (np.int64, np.int32) and y.dtype.isnative else y.astype(np.int64)
+    present = np.zeros(largest - smallest + 1, np.uint8)
+    counts.find_labels(labels, smallest, present)
     rank = np.cumsum(present, dtype=np.int32) - np.int32(1)
-    return (np.flatnonzero(present) + smallest).astype(y.dtype.newbyteorder("=")), rank[shifted]
+    codes = np.empty(len(y), np.int32)
+    blocks = cut(len(y), _LABELS)
+    run_blocks(lambda block, _: counts.rank_labels(labels, smallest, rank, *blocks[block], codes), len(blocks))
+    return (np.flatnonzero(present) + smallest).astype(y.dtype.newbyteorder("=")), codes
 
 
 def positions(y: Array, classes: Array) -> npt.NDArray[np.int32] | None:

@@ -375,13 +375,8 @@ def moments_by_class(
         kernel(X, codes, weights, *parts[part], scratch, *(out[part] for out in found))
 
     run_blocks(task, len(parts))
-    total = [out[0] for out in found]
-    for part in range(1, len(parts)):
-        for code in range(n_classes):
-            moments.merge(
-                found[0][part, code, 0], found[1][part, code], found[2][part, code], *(out[code] for out in total)
-            )
-    return total[0][:, 0], total[1], total[2]
+    moments.merge_parts(*found)
+    return found[0][0, :, 0], found[1][0], found[2][0]
 
 
 def merged(weight: Array, mean: Array, squares: Array) -> npt.NDArray[np.float64]:
