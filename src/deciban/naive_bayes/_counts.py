@@ -40,8 +40,8 @@ def encode(y: Array) -> tuple[Array, npt.NDArray[np.int32]]:
         return classes, np.searchsorted(classes, y).astype(np.int32)
     smallest, largest = int(y.min()), int(y.max())
     if largest - smallest > 4 * len(y) + 1024 or largest > np.iinfo(np.int64).max:
-        classes, codes = np.unique(y, return_inverse=True)
-        return classes.astype(classes.dtype.newbyteorder("="), copy=False), codes.astype(np.int32)
+        classes, inverse = np.unique(y, return_inverse=True)
+        return classes.astype(classes.dtype.newbyteorder("="), copy=False), inverse.astype(np.int32)
     labels = y if y.dtype in (np.int64, np.int32) and y.dtype.isnative else y.astype(np.int64)
     present = np.zeros(largest - smallest + 1, np.uint8)
     counts.find_labels(labels, smallest, present)
