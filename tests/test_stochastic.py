@@ -261,14 +261,14 @@ class TestReference:
 
     @pytest.mark.parametrize("index", [np.int32, np.int64])
     def test_localise(self, index):
-        place = np.full(10, -1, np.int32)
+        places = []
         X = sp.csr_matrix(np.eye(4, 10)[[2, 0, 2]])
         X.indices = np.array([7, 3, 7], index)
         X.indptr = X.indptr.astype(index)
-        rows = sparse_rows(X, place)
+        rows = sparse_rows(X, places)
         assert_array_equal(rows.features, [7, 3])
         assert_array_equal(rows.indices, [0, 1, 0])
-        assert (place == -1).all()
+        assert_array_equal(places, [[-1] * 10])
         assert_array_equal(rows.matrix().toarray(), [[1, 0], [0, 1], [1, 0]])
 
     def test_the_kernel_checks_shapes(self):

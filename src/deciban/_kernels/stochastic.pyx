@@ -86,6 +86,7 @@ cdef enum:
 
 cdef enum:
     AHEAD = 3  # rows asked for before their turn
+    FAR_AHEAD = 9  # and what says where they are
     CELLS_AHEAD = 8  # features asked for before theirs
 
 _LOSSES = {
@@ -192,7 +193,7 @@ cdef bint _epoch(
     cdef double alpha = rule.alpha, l1_ratio = rule.l1_ratio, decay = (1.0 - l1_ratio) * alpha
     cdef double eta = state[_ETA], t = state[_T], intercept = state[_INTERCEPT]
     cdef double y, p, value, slope, update, n_averaged, total = 0.0, factors = 1.0
-    cdef Py_ssize_t i, row, begin, n, next_begin, line, line_size = 64 // sizeof(real_t)
+    cdef Py_ssize_t i, row, ahead, begin, n, next_begin, next_end, line, line_size = 64 // sizeof(real_t)
     cdef const int32_t* columns = NULL
     cdef const real_t* x
     cdef real_t change, factor, v, class_pos = <real_t> weight_pos, class_neg = <real_t> weight_neg
@@ -203,17 +204,23 @@ cdef bint _epoch(
         row = order[i]
         if held_out is not NULL and held_out[row]:
             continue
-        if i + AHEAD < n_rows:
-            next_begin = indptr[order[i + AHEAD]]
-            n = indptr[order[i + AHEAD] + 1] - next_begin
-            # not in a function of its own: GCC takes one that only prefetches for one without effect
-            for line in range((n + line_size - 1) // line_size):
-                PREFETCH_L2(data + next_begin + line * line_size)
+        if i + FAR_AHEAD < n_rows:
+            ahead = order[i + FAR_AHEAD]
+            PREFETCH(codes + ahead)
+            PREFETCH(sample_weight + ahead)
             if indices is not NULL:
-                for line in range((n + 15) // 16):
-                    PREFETCH_L2(indices + next_begin + line * 16)
-        begin = indptr[row]
-        n = indptr[row + 1] - begin
+                PREFETCH(indptr + ahead)
+        next_begin = next_end = 0
+        if i + AHEAD < n_rows:
+            ahead = order[i + AHEAD]
+            next_begin = ahead * n_features if indices is NULL else indptr[ahead]
+            next_end = next_begin + n_features if indices is NULL else indptr[ahead + 1]
+            # not in a function of its own: GCC takes one that only prefetches for one without effect
+            for line in range((next_end - next_begin + line_size - 1) // line_size):
+                PREFETCH_L2(data + next_begin + line * line_size)
+            PREFETCH_L2(data + next_end - 1)
+        begin = row * n_features if indices is NULL else indptr[row]
+        n = n_features if indices is NULL else indptr[row + 1] - begin
         x = data + begin
         if indices is not NULL:
             columns = indices + begin
@@ -254,6 +261,12 @@ cdef bint _epoch(
             update = -eta * max(-1e12, min(slope, 1e12)) if slope == slope else slope
         v = (class_pos if y > 0 else class_neg) * sample_weight[row]
         update *= v
+
+        if indices is not NULL and next_end > next_begin:
+            # only now: a core has room for two dozen requests at a time
+            for line in range((next_end - next_begin + 15) // 16):
+                PREFETCH_L2(indices + next_begin + line * 16)
+            PREFETCH_L2(indices + next_end - 1)
 
         if rule.decays:
             factor = <real_t> max(0.0, 1.0 - decay * eta)

@@ -23,7 +23,8 @@ _settle = specialise(stochastic.settle, REAL_DTYPES)
 _localise = specialise(stochastic.localise, INDEX_DTYPES)
 
 _CELLS = 1 << 16  # weights a block of a copy from or to the table
-_ENTRIES = 1 << 16  # that make a block of classes worth handing to another thread
+_ENTRIES = 1 << 16  # a block of classes of one epoch, times their number: 100 us
+_SHARED = 1 << 20  # from which on two threads are worth it: 1.4 ms of one, where a helper may take 1 ms to wake up
 _DENSE = np.empty(0, np.int32)
 _ONE = {dtype: np.ones(1, dtype) for dtype in REAL_DTYPES}
 _NOBODY = np.empty(0, np.uint8)
@@ -52,8 +53,8 @@ def dense_rows(X: Array) -> Rows:
     return Rows(X.ravel(), _DENSE, np.arange(n_rows + 1, dtype=np.intp) * n_features, None, n_features)
 
 
-def sparse_rows(X: Any, place: npt.NDArray[np.int32]) -> Rows:
-    """Make rows of a CSR matrix; ``place`` is a table of -1 for each feature, and is again afterwards.
+def sparse_rows(X: Any, places: list[npt.NDArray[np.int32]]) -> Rows:
+    """Make rows of a CSR matrix; ``places`` keeps a table of -1 for each feature, which two threads never take at once.
 
     Raises
     ------
@@ -73,7 +74,12 @@ def sparse_rows(X: Any, place: npt.NDArray[np.int32]) -> Rows:
     data, indices = data[:n_entries], indices[:n_entries]
     local = np.empty(n_entries, np.int32)
     features = np.empty(min(n_features, n_entries), np.int32)
+    try:
+        place = places.pop()
+    except IndexError:
+        place = np.full(n_features, -1, np.int32)
     n_local = _localise[indices.dtype,](indices, n_features, place, local, features)
+    places.append(place)
     if n_local < 0:
         raise malformed(X)
     return Rows(data, local, indptr.astype(np.intp), features[:n_local], n_local)
@@ -139,10 +145,12 @@ def descend(
     parts = weights.writable()
     dtype, n_columns = parts.table.dtype, len(parts.scale)
     nothing = np.empty((0, 0), dtype)
+    n_rows, n_entries = len(targets.codes), len(rows.data)
+    if n_entries * n_columns * stopping.max_iter < _SHARED:
+        n_threads = 1
     local = _take(parts.table, rows, weights.fresh, n_threads)
     averages = nothing if parts.averages is None else _take(parts.averages, rows, weights.fresh, n_threads)
     paid = np.zeros_like(local) if truncates else nothing
-    n_rows, n_entries = len(targets.codes), len(rows.data)
     sample_weight = targets.sample_weight
     if sample_weight is None:
         sample_weight = np.ones(n_rows, dtype) if n_rows > 1 else _ONE[dtype]
@@ -194,7 +202,7 @@ def descend(
                 progress.waited = 0
         _settle[dtype,](local, averages, start, stop, state)
 
-    run_blocks(learn, len(blocks), n_threads if n_entries * n_columns > _ENTRIES else 1)
+    run_blocks(learn, len(blocks), n_threads)
     for epoch in failed:
         if epoch:
             raise ValueError(

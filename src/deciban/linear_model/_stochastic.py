@@ -238,7 +238,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         dtype = weights.parts.table.dtype
         if X.dtype != dtype:
             X = X.astype(dtype)
-        rows = sparse_rows(X, weights.place()) if sp.issparse(X) else dense_rows(np.ascontiguousarray(X))
+        rows = sparse_rows(X, weights.places) if sp.issparse(X) else dense_rows(np.ascontiguousarray(X))
         binary = len(classes) == 2
         class_weight = self._expanded_class_weight
         targets = Targets(
@@ -355,7 +355,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         codes = _codes(y, known)
         if codes.min() < 0:
             return False
-        rows = sparse_rows(X, weights.place()) if sparse else dense_rows(X)
+        rows = sparse_rows(X, weights.places) if sparse else dense_rows(X)
         if not csr.all_finite(rows.data, 0, len(rows.data)):
             return False
         binary = len(known) == 2

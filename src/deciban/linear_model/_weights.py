@@ -39,7 +39,7 @@ class Weights:
         self.parameters: Any = None  # that the learner found in order
         self._shown = False
         self._looked: tuple[Parts | None, bool] = None, False  # of which parts it is known whether they are settled
-        self._place: npt.NDArray[np.int32] | None = None
+        self.places: list[npt.NDArray[np.int32]] = []  # tables of -1 for each feature, for one learner at a time
 
     @classmethod
     def zeros(cls, n_features: int, n_columns: int, dtype: Any, averaged: bool) -> Weights:
@@ -58,12 +58,6 @@ class Weights:
         ]
         assert tables[0] is not None
         return cls(tables[0], tables[1])
-
-    def place(self) -> npt.NDArray[np.int32]:
-        """Return a -1 for each feature, for a kernel to write numbers over and to restore."""
-        if self._place is None:
-            self._place = np.full(len(self.parts.table), -1, np.int32)
-        return self._place
 
     def writable(self) -> Parts:
         """Return the parts to write into: a copy of tables that somebody else may hold."""
