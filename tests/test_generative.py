@@ -316,9 +316,10 @@ def test_gan_follows_finite_differences(loss, normalised, activation, conditiona
     np.testing.assert_allclose(model.score_samples(X, codes), every[0], rtol=1e-5, atol=1e-6)
 
 
-def test_the_wasserstein_discriminator_is_1_lipschitz(digits):
+@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein"])
+def test_the_discriminator_is_1_lipschitz(loss, digits):
     X, _ = digits
-    model = GAN(8, loss="wasserstein", output_activation="logistic", max_iter=4, random_state=0).fit(X)
+    model = GAN(8, loss=loss, output_activation="logistic", max_iter=4, learning_rate_init=2e-4, random_state=0).fit(X)
     coefs, _, _ = split(model._state.used, model._sizes()[1])
     for W in coefs:
         assert np.linalg.norm(W, 2) == pytest.approx(1, abs=0.15)
@@ -494,6 +495,9 @@ def test_what_is_no_sample_is_refused(model):
         (VAE(n_components=0), [[1.0]], "n_components"),
         (GAN(learning_rate_init=0.0), [[1.0]], "learning_rate_init"),
         (GAN(batch_size=0), [[1.0]], "batch_size"),
+        (GAN(averaging=1.0), [[1.0]], "averaging"),
+        (GAN(discriminator_learning_rate_init=0.0), [[1.0]], "discriminator_learning_rate_init"),
+        (GAN(loss="wasserstein", spectral_normalization=False), [[1.0]], "needs spectral_normalization"),
     ],
 )
 def test_parameters_that_do_not_fit(model, X, match):
@@ -506,7 +510,7 @@ def test_parameters_that_do_not_fit(model, X, match):
     "model",
     [
         VAE(2, learning_rate_init=1e6, max_iter=50),
-        GAN(2, learning_rate_init=1e30, max_iter=50, activation="relu"),
+        GAN(2, spectral_normalization=False, learning_rate_init=1e30, max_iter=50, activation="relu"),
     ],
     ids=name_of,
 )
@@ -605,6 +609,19 @@ def test_views_of_the_parameters(digits):
     assert [W.shape for W in model.generator_coefs_] == [(3, 7), (7, 64)]
     assert [W.shape for W in model.discriminator_coefs_] == [(64, 1)]
     assert [len(b) for b in model.generator_intercepts_ + model.discriminator_intercepts_] == [7, 64, 1]
+
+
+def test_samples_are_made_by_the_average(digits):
+    X, _ = digits
+    last, mean = (GAN(3, averaging=share, max_iter=2, random_state=0).fit(X) for share in (0.0, 0.9))
+    np.testing.assert_array_equal(last._state.average, last._state.parameters[0])
+    np.testing.assert_array_equal(mean._state.parameters[0], last._state.parameters[0])
+    for model in (last, mean):
+        (first, second), (b, c) = model.generator_coefs_, model.generator_intercepts_
+        eps = np.random.Generator(np.random.PCG64(_training.seed_of(0).spawn(1)[0])).standard_normal((9, 3))
+        hidden = activate("leaky_relu", eps @ first + b)
+        np.testing.assert_allclose(model.sample(9, random_state=0)[0], hidden @ second + c, rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(last.sample(9, random_state=0)[0], mean.sample(9, random_state=0)[0])
 
 
 def test_labels_make_their_own_digits(digits):

@@ -12,7 +12,7 @@ Spectral normalisation makes D 1-Lipschitz: its coefficients W are used as W / s
 value, by one step of power iteration after each step of the optimiser (u <- W^T v, v <- W u, normalised; sigma =
 v^T W u). The gradient by W is then (g - <g, W / sigma> v u^T) / sigma, g being that by W / sigma.
 
-Samples are to be drawn of the running average of G's parameters w: a <- a + max(1 - averaging, 9 / (10 + t)) (w - a)
+Samples are to be drawn of the running average of G's parameters w: a <- w + min(averaging, (1 + t) / (10 + t)) (a - w)
 after G's step t, which at first soon forgets.
 
 Labels, if any, are one-hot columns past z and past x.
@@ -72,7 +72,7 @@ cdef struct side:
     void* first_moment
     void* second_moment
     void* average      # of G's parameters
-    double nearing     # how much nearer to the parameters the average comes at a step
+    double keeping     # what share of itself that average keeps at a step
     void* before
     void* outputs
     void* deltas
@@ -276,13 +276,13 @@ cdef void _learn(
         <real_t*> own.first_moment, <real_t*> own.second_moment)
     if own.average != NULL:
         at = offset_of(own.net, part, &size)
-        _near(<const real_t*> own.parameters + at, size, <real_t> own.nearing, <real_t*> own.average + at)
+        _average(<const real_t*> own.parameters + at, size, <real_t> own.keeping, <real_t*> own.average + at)
 
 
-cdef inline void _near(const real_t* x, Py_ssize_t n, real_t share, real_t* out) noexcept nogil:
+cdef inline void _average(const real_t* x, Py_ssize_t n, real_t keeping, real_t* out) noexcept nogil:
     cdef Py_ssize_t k
     for k in range(n):
-        out[k] += share * (x[k] - out[k])
+        out[k] = x[k] + keeping * (out[k] - x[k])
 
 
 cdef inline Py_ssize_t _direction(const network* net, Py_ssize_t index) noexcept nogil:
@@ -531,7 +531,8 @@ def train(
             losses_out[batch, 1] = _phase(&m, &threads.threads, GENERATE, n_blocks)
             losses_out[batch, 2] = <double> m.n_rows
             _advance(&m.generator, generator_rate, epsilon, step // discriminator_steps)
-            m.generator.nearing = max(1.0 - averaging, 9.0 / (10.0 + step // discriminator_steps))
+            m.generator.keeping = min(
+                averaging, (1.0 + step // discriminator_steps) / (10.0 + step // discriminator_steps))
             _phase(&m, &threads.threads, GENERATOR, m.generator.n_pieces)
 
 
