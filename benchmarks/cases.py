@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from peers import MissingPeerError
 from problems import PROBLEMS
-from work import Contender, Problem, answer, check, limited
+from work import Contender, Problem, answer, check, limited, pause
 
 
 def cases(group: str) -> list[Any]:
@@ -36,5 +36,13 @@ def run(benchmark: Any, request: pytest.FixtureRequest, problem: Problem, conten
     benchmark.group = problem.name
     benchmark.extra_info["n_threads"] = contender.n_threads
     benchmark.extra_info["calls"] = problem.n_calls
+
+    def setup() -> tuple[tuple[Any], dict[str, Any]]:
+        state = work.fresh()
+        if problem.cold:
+            pause()
+        return (state,), {}
+
     with limited(contender):
-        benchmark.pedantic(work.call, setup=lambda: ((work.fresh(),), {}), rounds=1 if quick else 5)
+        warm = not (quick or problem.cold)
+        benchmark.pedantic(work.call, setup=setup, rounds=1 if quick else 5, warmup_rounds=int(warm))

@@ -14,7 +14,7 @@ import sklearn.feature_extraction.text
 import sklearn.naive_bayes
 import stochastic
 from sklearn.pipeline import make_pipeline
-from work import Contender, Problem, Work
+from work import Contender, Problem, Work, after_a_pause
 
 import deciban.feature_extraction.text
 import deciban.naive_bayes
@@ -279,13 +279,19 @@ def _naive_bayes_problems() -> list[Problem]:
         )
         problems += [
             problem(f"{name}.fit", contenders=bayes(partial(fit, name)) + fit_peers * multinomial),
-            problem(f"{name}.predict, the first", contenders=bayes(partial(first_predict, name)), agree=same_labels),
+            problem(
+                f"{name}.predict, the first",
+                contenders=bayes(partial(first_predict, name)),
+                agree=same_labels,
+                cold=True,
+            ),
             problem(
                 f"{name}.predict",
                 contenders=bayes(partial(predict, name)) + predict_peers * multinomial,
                 agree=same_labels,
             ),
         ]
+    problems += [after_a_pause(p) for p in problems if p.name in ("MultinomialNB.fit", "MultinomialNB.predict")]
     name = "MultinomialNB"
     learn_and_predict = partial(partial_fit, name, then_predict=True)
     problems += [
@@ -326,6 +332,7 @@ def _naive_bayes_problems() -> list[Problem]:
             agree=same_labels,
         ),
     ]
+    problems.append(after_a_pause(problems[-1]))
     categories = partial(problem, data=data.categories)
     problems += [
         categories("CategoricalNB.fit", contenders=bayes(partial(fit, "CategoricalNB"))),

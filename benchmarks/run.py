@@ -3,10 +3,12 @@
 The first is scikit-learn, or SciPy for mathematics.
 
 ``python benchmarks/run.py`` prints a table and writes ``benchmark.json`` and ``benchmark.png``; ``--quick`` takes small
-data, to see that all works. A ratio is that of two times of the same round, so that what slows the machine down slows
-both; the table has its median and extremes. Memory is that of one call in a fresh process, above what data, modules and
-fitted models already take. Where the work is little but reading and writing, its bytes a second are given as a share of
-what copying an array reaches in this run.
+data, to see that all works. A turn is a pause, a call that is not timed, and then the mean of calls for 20 ms, for
+every contender alike; the rows "the first" and "after a pause" have the call right after the pause, which wakes threads
+and caches. A ratio is that of two times of the same round, so that what slows the machine down slows both; the table
+has its median and extremes. Memory is that of one call in a fresh process, above what data, modules and fitted models
+already take. Where the work is little but reading and writing, its bytes a second are given as a share of what copying
+an array reaches in this run.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from peers import MissingPeerError
 from problems import PROBLEMS
 from threadpoolctl import threadpool_info
 from tqdm import tqdm
-from work import Contender, Problem, answer, check, limited, time_once
+from work import Contender, Problem, answer, check, limited, time_turn
 
 from deciban._parallel import run_blocks
 from deciban.demo.measure import peak_memory
@@ -55,15 +57,16 @@ def make_all(problem: Problem, samples: Any) -> tuple[dict[Contender, Any], dict
     return works, absent
 
 
-def race(problem: Problem, works: dict[Contender, Any], n_rounds: int, budget: float) -> dict[str, list[float]]:
-    """Time the contenders in turns, at least three rounds and no more once ``budget`` seconds are spent."""
+def race(problem: Problem, works: dict[Contender, Any], options: argparse.Namespace) -> dict[str, list[float]]:
+    """Time the contenders in turns, at least three rounds and no more once the seconds of a problem are spent."""
     times: dict[str, list[float]] = {contender.name: [] for contender in works}
     start = time.perf_counter()
-    for i in range(n_rounds):
-        if i >= 3 and time.perf_counter() - start > budget:
+    least = {"least": 0.0} if options.quick else {}
+    for i in range(options.rounds):
+        if i >= 3 and time.perf_counter() - start > options.budget:
             break
         for contender, work in list(works.items())[:: 1 - 2 * (i % 2)]:
-            times[contender.name].append(time_once(contender, work) / problem.n_calls)
+            times[contender.name].append(time_turn(contender, work, problem.cold, **least) / problem.n_calls)
     return times
 
 
@@ -86,7 +89,7 @@ def weigh_elsewhere(problem: Problem, contender: Contender, quick: bool) -> floa
 
 def run_problem(problem: Problem, options: argparse.Namespace) -> dict[str, Any]:
     works, absent = make_all(problem, problem.data(options.quick))
-    times = race(problem, works, options.rounds, options.budget)
+    times = race(problem, works, options)
     contenders = list(works)
     del works  # fitted models may be large, and memory is measured elsewhere
     memory = {c.name: weigh_elsewhere(problem, c, options.quick) for c in contenders if options.memory}
@@ -103,6 +106,7 @@ def run_problem(problem: Problem, options: argparse.Namespace) -> dict[str, Any]
     return {
         "group": problem.group,
         "problem": problem.name,
+        "after_a_pause": problem.cold,
         "bytes": 0 if options.quick else problem.n_bytes,
         "contenders": results,
         "absent": absent,
@@ -194,6 +198,7 @@ def main() -> None:
     print(f"{machine}\ntexts: {data.corpus().name}\nBLAS threads: {n_blas}")
     bandwidth = copy_bandwidth()
     print(f"copying: {bandwidth / 1e9:.1f} GB/s")
+    print('times: after a call that wakes all; of "the first" and "after a pause" the first call after 50 ms of rest')
     print("columns: threads, median time, times faster than the first (least to most), memory of one call")
     if options.quick:
         options.rounds, options.memory = 2, False
