@@ -3,6 +3,10 @@
  * tasks are done, so what a task reads may be what any task of an earlier phase wrote. A helper that comes late, or never,
  * is not waited for: the leader can do everything.
  *
+ * Workers of odd number take the last task, others the first. So of phases that repeat, two workers do the same tasks
+ * every time, and find what a task changes in the cache of their own processor: where each step of an optimiser came
+ * upon pieces that the other had changed, the steps took twice the time (Zen 4, 79,510 parameters).
+ *
  * Cost: an atomic operation or two a task, a few hundred nanoseconds a phase; who waits spins, then yields its processor.
  */
 #ifndef DECIBAN_TEAM_H
@@ -24,7 +28,7 @@
 #define TEAM_PAUSE() ((void)0)
 #endif
 
-#define TEAM_BITS 20 /* of a task's number; above them as many for the number of tasks, then the phase */
+#define TEAM_BITS 20 /* of the first task that is left; above them as many for the end of what is left, then the phase */
 #define TEAM_TASKS (1 << TEAM_BITS)
 #define TEAM_SPINS 4096
 
@@ -34,7 +38,7 @@ typedef struct {
     team_task task;
     void *context;
     int is_open;
-    uint64_t ticket; /* phase, number of tasks, next task */
+    uint64_t ticket; /* phase, end of the tasks that are left, first of them */
     char apart[64];  /* on another cache line, which helpers that wait do not look at */
     ptrdiff_t n_done;
 } team;
@@ -59,12 +63,14 @@ static inline int team_work(team *own, ptrdiff_t worker) {
     int any = 0;
     for (;;) {
         uint64_t ticket = __atomic_load_n(&own->ticket, __ATOMIC_ACQUIRE);
-        ptrdiff_t next = (ptrdiff_t)(ticket & (TEAM_TASKS - 1));
-        if (next >= (ptrdiff_t)(ticket >> TEAM_BITS & (TEAM_TASKS - 1))) {
+        ptrdiff_t first = (ptrdiff_t)(ticket & (TEAM_TASKS - 1));
+        ptrdiff_t end = (ptrdiff_t)(ticket >> TEAM_BITS & (TEAM_TASKS - 1));
+        if (first >= end) {
             return any;
         }
-        if (__atomic_compare_exchange_n(&own->ticket, &ticket, ticket + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            own->task(own->context, next, worker);
+        uint64_t less = worker % 2 ? ticket - ((uint64_t)1 << TEAM_BITS) : ticket + 1;
+        if (__atomic_compare_exchange_n(&own->ticket, &ticket, less, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            own->task(own->context, worker % 2 ? end - 1 : first, worker);
             __atomic_fetch_add(&own->n_done, 1, __ATOMIC_RELEASE);
             any = 1;
         }

@@ -38,6 +38,7 @@ from deciban._kernels.layers cimport (
 from deciban._kernels.layers cimport gradient as multiply_into_gradient
 from deciban._kernels.layers cimport loss as evaluate_loss
 from deciban._kernels.nonzeros cimport WORD, are_few, is_worthwhile, mark, multiply_marked, n_words, turn
+from deciban._kernels.prefetch cimport PREFETCH
 
 import numpy as np
 
@@ -109,6 +110,7 @@ cdef struct job:
     Py_ssize_t n_rows
     Py_ssize_t n_blocks
     Py_ssize_t n_pieces
+    Py_ssize_t intercepts_at
     double scale
     char* batch
     const char* inputs
@@ -140,10 +142,15 @@ cdef void _gather(real_t* _type, job* own, Py_ssize_t start, Py_ssize_t stop) no
     cdef Py_ssize_t row, k, n_in = own.net.layers[0].n_in, n_out = own.net.layers[own.net.n_layers - 1].n_out, at
     cdef real_t* to
     cdef const char* source
+    cdef const char* soon
     for row in range(start, stop):
         at = own.order[own.first + row] if own.order != NULL else own.first + row
         own.rows[row] = at
         if own.batch != NULL:
+            if row + 1 < stop and own.order != NULL and own.column_stride == sizeof(real_t):
+                soon = own.X + own.order[own.first + row + 1] * own.row_stride
+                for k in range(0, n_in * sizeof(real_t), 64):
+                    PREFETCH(soon + k)
             to = <real_t*> own.batch + row * n_in
             source = own.X + at * own.row_stride
             if own.column_stride == sizeof(real_t):
@@ -280,15 +287,15 @@ cdef bint _skip_zeros(real_t* _type, job* own, const piece* part, Py_ssize_t wor
     # The gradient of a piece without multiplying by zeros, if there are many; returns whether there are.
     cdef const layer* on = &own.net.layers[part.index]
     cdef uint64_t* turned = own.turned + worker * own.turned_size
-    cdef Py_ssize_t n_marked
+    cdef Py_ssize_t first = part.start // WORD, last = n_words(part.stop), n_marked
     if own.marks[part.index] == NULL:
         return False
-    n_marked = turn(
-        own.marks[part.index], own.n_rows, n_words(on.n_in), part.start // WORD, n_words(part.stop), turned)
-    if not are_few(n_marked, own.n_rows * (part.stop - part.start)):
+    n_marked = turn(own.marks[part.index], own.n_rows, n_words(on.n_in), first, last, turned)
+    if not are_few(n_marked, own.n_rows * (min(last * WORD, on.n_in) - first * WORD)):
         return False
     multiply_marked(
-        _inputs(_type, own, part.index) + part.start, 1, on.n_in, turned, part.stop - part.start, own.n_rows,
+        _inputs(_type, own, part.index) + part.start, 1, on.n_in,
+        turned + (part.start - first * WORD) * n_words(own.n_rows), part.stop - part.start, own.n_rows,
         <const real_t*> own.deltas + table(own.net, part.index), on.n_out, out)
     return True
 
@@ -349,10 +356,10 @@ cdef void _do(real_t* _type, job* own, Py_ssize_t index, Py_ssize_t worker) noex
             _transpose(_type, own)
         else:
             _do_rows(_type, own, index)
-    elif index == own.n_pieces:
+    elif index == own.intercepts_at:
         _do_intercepts(_type, own, worker)
     else:
-        _do_piece(_type, own, index, worker)
+        _do_piece(_type, own, index - (index > own.intercepts_at), worker)
 
 
 cdef void _do_task(void* context, Py_ssize_t index, Py_ssize_t worker) noexcept nogil:
@@ -514,13 +521,13 @@ cdef class Trainer:
             else:
                 size = max(PIECE_ROWS, PIECE // on.n_out)
             n = (on.n_in + size - 1) // size
-            if n > 1 and not (index == 0 and own.indptr != NULL):
-                n = min((n + 3) // 4 * 4, n_words(on.n_in))  # two or four threads share them evenly
+            if n > 1:
+                n = (n + 3) // 4 * 4  # two or four threads share them evenly
             cuts.append(n)
-            most = max(self._cut_at(index, part + 1, n) - self._cut_at(index, part, n) for part in range(n))
-            longest = max(longest, most * on.n_out, on.n_out)
+            size = (on.n_in + n - 1) // n
+            longest = max(longest, size * on.n_out, on.n_out)
             if own.marks[index] != NULL:
-                own.turned_size = max(own.turned_size, n_words(most) * WORD * n_words(own.net.capacity))
+                own.turned_size = max(own.turned_size, (n_words(size) + 1) * WORD * n_words(own.net.capacity))
         own.n_pieces, own.piece_size = sum(cuts), longest
         if own.n_pieces + 1 >= TEAM_TASKS:
             raise ValueError("the network has too many layers")
@@ -528,18 +535,16 @@ cdef class Trainer:
         own.squares = <double*> calloc(own.n_pieces, sizeof(double))
         if own.pieces == NULL or own.squares == NULL:
             raise MemoryError
-        for index in range(own.net.n_layers):
-            n = cuts[index]
-            for part in range(n):
-                own.pieces[at] = piece(index, self._cut_at(index, part, n), self._cut_at(index, part + 1, n))
-                at += 1
-
-    cdef Py_ssize_t _cut_at(self, Py_ssize_t index, Py_ssize_t part, Py_ssize_t n):
-        # Where piece `part` of n begins: dense ones at a whole word of marks.
-        cdef Py_ssize_t n_in = self.own.net.layers[index].n_in
-        if index == 0 and self.own.indptr != NULL:
-            return part * n_in // n
-        return min(part * n_words(n_in) // n * WORD, n_in)
+        # Workers begin at both ends, with the largest layers: the smallest are what is left for who is first.
+        head, tail = [], []
+        for index in sorted(range(own.net.n_layers), key=lambda i: -own.net.layers[i].n_in * own.net.layers[i].n_out):
+            n, n_in = cuts[index], own.net.layers[index].n_in
+            parts = [(index, part * n_in // n, (part + 1) * n_in // n) for part in range(n)]
+            head += parts[:(n + 1) // 2]
+            tail = parts[(n + 1) // 2:] + tail
+        for at, (index, start, stop) in enumerate(head + tail):
+            own.pieces[at] = piece(index, start, stop)
+        own.intercepts_at = len(head)
 
     def use_adam(
         self, first_moment, second_moment, long long t, double learning_rate, double beta_1, double beta_2,
