@@ -22,6 +22,7 @@ from sklearn.metrics import accuracy_score
 
 import deciban
 from deciban import neural_network
+from deciban.neural_network import _training
 
 SINCE_1_7 = pytest.mark.skipif(sklearn.__version__ < "1.7", reason="scikit-learn has it since 1.7")
 DIGITS = load_digits()
@@ -88,6 +89,62 @@ def test_sparse_samples(container, solver):
     assert_same_fit(theirs.fit(sparse, Y), ours.fit(sparse, Y))
     np.testing.assert_allclose(ours.predict_proba(sparse), theirs.predict_proba(sparse), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(ours.predict_proba(sparse[:1]), theirs.predict_proba(sparse[:1]), rtol=1e-9)
+
+
+WIDE = sp.random_array((330, 900), density=0.01, random_state=0, format="csr")  # most features are in few batches
+PUT_OFF = [
+    {"solver": "adam"},
+    {"solver": "adam", "alpha": 0.0},
+    {"solver": "sgd", "alpha": 0.5, "learning_rate_init": 0.1},
+    {"solver": "sgd", "alpha": 0.0, "nesterovs_momentum": False, "learning_rate_init": 0.1},
+    {"solver": "sgd", "alpha": 0.0, "momentum": 0.0, "learning_rate_init": 0.1},
+    {"solver": "sgd", "alpha": 0.5, "momentum": 0.0, "learning_rate": "invscaling", "learning_rate_init": 0.1},
+]
+
+
+@pytest.mark.parametrize("params", PUT_OFF, ids=str)
+def test_steps_of_features_without_entries_are_put_off_not_left_out(params, monkeypatch):
+    params = {"hidden_layer_sizes": (20,), "batch_size": 30, "max_iter": 4, "random_state": 0, **params}
+    theirs, ours = pair("MLPRegressor", **params)
+    labels = Y[:330] / 10
+    assert_same_fit(theirs.fit(WIDE, labels), ours.fit(WIDE, labels))
+    for model in (theirs, ours):
+        model.partial_fit(WIDE[:100], labels[:100])
+    assert_same_fit(theirs, ours)
+    for theirs_has, ours_has in zip(
+        getattr(theirs._optimizer, "ms", None) or theirs._optimizer.velocities,
+        getattr(ours._optimizer, "ms", None) or ours._optimizer.velocities,
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours_has, theirs_has, rtol=1e-9, atol=1e-13)
+    in_one_go = neural_network.MLPRegressor(**params).fit(WIDE, labels)
+    monkeypatch.setattr(_training, "_CALL", 1)  # a call of the kernel for every batch
+    bit_by_bit = neural_network.MLPRegressor(**params).fit(WIDE, labels)
+    for one, other in zip(in_one_go.coefs_, bit_by_bit.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_that_is_broken_off_has_taken_the_steps_of_its_batches(monkeypatch):
+    labels, calls = Y[:330] / 10, iter(range(100))
+    run_blocks = _training.run_blocks
+
+    def interrupted(*arguments):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        run_blocks(*arguments)
+
+    def model():
+        return neural_network.MLPRegressor(
+            hidden_layer_sizes=20, batch_size=30, shuffle=False, max_iter=1, random_state=0
+        )
+
+    expected = model().fit(WIDE[:90], labels[:90])
+    monkeypatch.setattr(_training, "_CALL", 1)
+    monkeypatch.setattr(_training, "run_blocks", interrupted)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        found = model().fit(WIDE, labels)
+    for one, other in zip(expected.coefs_, found.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("targets", [Y > 4, np.where(Y > 4, "b", "a"), MULTILABEL, Y[:, np.newaxis]], ids=range(4))

@@ -8,12 +8,18 @@ A batch of n rows, with weights w (or 1 each), W = sum w, takes two phases (team
 
     batch loss = (sum w loss) / W + alpha / 2 |coefs|^2 / W, before the step
 
+batch.pxd has what the phases do.
+
 Both are cut by sizes alone and every sum is made in the order of the cut, so the results are the same to the bit for
 any number of threads. BLAS has to be held to one thread meanwhile (deciban._parallel.blas_on_one_thread).
 
 Samples are dense, any strides, or CSR. With CSR the first layer is O(n_entries n_out): forward a row at a time; for
-the gradient the batch is transposed by counting, O(n_entries + n_features), and features are summed one at a time. The
-step stays dense: with alpha, or moments that are not zero, every parameter moves at every step, as in scikit-learn.
+the gradient the batch is turned by counting, O(n_entries + n_features), and features are summed one at a time. With
+alpha, or moments that are not zero, every parameter moves at every step, also where a feature has no entries. Such a
+row of the table is put off until a batch needs it, or the epoch ends; then it takes all the steps it has missed, one
+after the other, while it is in cache. That is the same arithmetic, to the bit, and reads and writes the parameters
+and moments of a feature once for each batch that has it, not once a batch. Where nothing would move (no penalty, and
+moments zero), nothing is done, and without penalty and momentum one step, which ends the velocity, stands for all.
 
 Cost a batch: 2 n n_in n_out flops a layer, three times (two for the first layer), and one pass over the parameters and
 their moments: 16 or 24 bytes a parameter for float SGD and Adam, twice that for double. Where a quarter or more of a
@@ -29,345 +35,19 @@ Source: D. P. Kingma, J. Ba, Adam (ICLR 2015); N. Srivastava et al., Dropout, Jo
 from libc.math cimport pow, sqrt
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from deciban._kernels.layers cimport (
-    GELU, N_LOSSES, RELU, SOFTMAX_ENTROPY, SQUARED, Network, adam, backward_layer, drop, finish_layer, forward_layer,
-    layer, multiply_sparse, multiply_transposed, network, real_t, sgd, slope, softmax_loss, sparse_row, sum_rows, table,
+from deciban._kernels.batch cimport (
+    ADAM, BLOCK, CATCH_UP, GRADIENT, MAX_BLOCKS, PIECE, PIECE_ROWS, ROWS, SETTLE, SGD, SPARSE_PIECE, STEPS, TURN,
+    do_task, job, piece,
 )
-from deciban._kernels.layers cimport gradient as multiply_into_gradient
-from deciban._kernels.layers cimport loss as evaluate_loss
-from deciban._kernels.nonzeros cimport WORD, are_few, is_worthwhile, mark, multiply_marked, n_words, turn
-from deciban._kernels.prefetch cimport PREFETCH
+from deciban._kernels.layers cimport N_LOSSES, RELU, SOFTMAX_ENTROPY, SQUARED, Network, layer
+from deciban._kernels.nonzeros cimport WORD, is_worthwhile, n_words
+from deciban._kernels.team cimport TEAM_TASKS, team, team_end, team_help, team_phase, team_start
 
 import numpy as np
 
-cdef extern from "team.h":
-    enum:
-        TEAM_TASKS
-    ctypedef void (*team_task)(void* context, Py_ssize_t index, Py_ssize_t worker) noexcept nogil
-    ctypedef struct team:
-        pass
-    void team_start(team* own, team_task task, void* context) noexcept nogil
-    void team_phase(team* own, Py_ssize_t n_tasks) noexcept nogil
-    void team_end(team* own) noexcept nogil
-    void team_help(team* own, Py_ssize_t worker) noexcept nogil
-
-cdef enum:
-    BLOCK = 64        # rows of a block, at least
-    MAX_BLOCKS = 16
-    PIECE = 32768     # gradients of a piece of a dense layer: they stay in L2
-    PIECE_ROWS = 128  # at least, where there are more pieces: the deltas are prepared anew for every piece
-    SPARSE_PIECE = 8192
-    ADAM = 0
-    SGD = 1
-    GRADIENT = 2      # no step: gradients are added up
-
 SOLVERS = {"adam": ADAM, "sgd": SGD, "gradient": GRADIENT}
-
-# Rows [start, stop) of a layer's coefficients.
-cdef struct piece:
-    Py_ssize_t index
-    Py_ssize_t start
-    Py_ssize_t stop
-
-cdef struct job:
-    network* net
-    bint is_double
-    # samples: dense with strides in bytes, or CSR; order, targets or codes, and weights for all of them
-    const char* X
-    Py_ssize_t row_stride
-    Py_ssize_t column_stride
-    const char* data
-    const int* indices
-    const long long* indptr
-    const Py_ssize_t* order
-    const int* codes
-    const char* targets
-    const char* weights
-    # the model
-    int loss
-    double limit
-    double alpha
-    double dropout
-    uint64_t key
-    char* parameters
-    char* first_moment
-    char* second_moment
-    char* gradients
-    # the solver
-    int solver
-    long long t
-    double learning_rate
-    double rate
-    double beta_1
-    double beta_2
-    double epsilon
-    double momentum
-    bint nesterov
-    # the batch: its rows, in memory if they have to be gathered, what layers make of them, and its transpose
-    Py_ssize_t first
-    Py_ssize_t n_rows
-    Py_ssize_t n_blocks
-    Py_ssize_t n_pieces
-    Py_ssize_t intercepts_at
-    double scale
-    char* batch
-    const char* inputs
-    Py_ssize_t* rows
-    int* batch_codes
-    char* batch_targets
-    char* batch_weights
-    char* before
-    char* outputs
-    char* dropped
-    char* deltas
-    uint64_t** marks    # of what is not zero in the inputs of each layer, or NULL
-    uint64_t* turned    # for each worker, those of a piece's columns
-    Py_ssize_t turned_size
-    long long* columns
-    int* column_rows
-    char* column_data
-    char* gradient_pieces
-    Py_ssize_t piece_size
-    piece* pieces
-    double* squares
-    double[MAX_BLOCKS] losses
-    double[MAX_BLOCKS] weight_sums
-    bint by_rows
-
-
-cdef void _gather(real_t* _type, job* own, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    # Rows [start, stop) of the batch: samples, targets, weights.
-    cdef Py_ssize_t row, k, n_in = own.net.layers[0].n_in, n_out = own.net.layers[own.net.n_layers - 1].n_out, at
-    cdef real_t* to
-    cdef const char* source
-    cdef const char* soon
-    for row in range(start, stop):
-        at = own.order[own.first + row] if own.order != NULL else own.first + row
-        own.rows[row] = at
-        if own.batch != NULL:
-            if row + 1 < stop and own.order != NULL and own.column_stride == sizeof(real_t):
-                soon = own.X + own.order[own.first + row + 1] * own.row_stride
-                for k in range(0, n_in * sizeof(real_t), 64):
-                    PREFETCH(soon + k)
-            to = <real_t*> own.batch + row * n_in
-            source = own.X + at * own.row_stride
-            if own.column_stride == sizeof(real_t):
-                memcpy(to, source, n_in * sizeof(real_t))
-            else:
-                for k in range(n_in):
-                    to[k] = (<const real_t*> (source + k * own.column_stride))[0]
-        if own.codes != NULL:
-            own.batch_codes[row] = own.codes[at]
-        else:
-            memcpy(
-                own.batch_targets + row * n_out * sizeof(real_t), own.targets + at * n_out * sizeof(real_t),
-                n_out * sizeof(real_t))
-        if own.weights != NULL:
-            (<real_t*> own.batch_weights)[row] = (<const real_t*> own.weights)[at]
-
-
-cdef const real_t* _inputs(real_t* _type, const job* own, Py_ssize_t index) noexcept nogil:
-    # The table that a layer reads.
-    if index == 0:
-        return <const real_t*> own.inputs
-    return <const real_t*> (own.dropped if own.dropped != NULL else own.outputs) + table(own.net, index - 1)
-
-
-cdef void _drop_rows(
-    real_t* _type, job* own, Py_ssize_t index, Py_ssize_t start, Py_ssize_t stop, const real_t* x, real_t* out,
-) noexcept nogil:
-    cdef Py_ssize_t n_out = own.net.layers[index].n_out, at = table(own.net, index) + start * n_out
-    cdef uint64_t first = <uint64_t> own.t * own.net.capacity * own.net.n_units + at
-    drop(x + at, (stop - start) * n_out, own.key, first, own.dropout, out + at)
-
-
-cdef void _do_layer(real_t* _type, job* own, Py_ssize_t index, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    # Rows of a layer's outputs, without multiplying by zeros if there are many.
-    cdef const layer* on = &own.net.layers[index]
-    cdef const real_t* parameters = <const real_t*> own.parameters
-    cdef const real_t* inputs = _inputs(_type, own, index)
-    cdef real_t* before = <real_t*> own.before
-    cdef real_t* outputs = <real_t*> own.outputs
-    cdef uint64_t* marks
-    if own.marks[index] != NULL:
-        marks = own.marks[index] + start * n_words(on.n_in)
-        if are_few(mark(inputs + start * on.n_in, stop - start, on.n_in, marks), (stop - start) * on.n_in):
-            multiply_marked(
-                inputs + start * on.n_in, on.n_in, 1, marks, stop - start, on.n_in, parameters + on.coef, on.n_out,
-                (before if on.activation == GELU else outputs) + table(own.net, index) + start * on.n_out)
-            finish_layer(own.net, index, parameters, start, stop, before, outputs)
-            return
-    forward_layer(own.net, index, parameters, inputs, start, stop, before, outputs)
-
-
-cdef void _do_rows(real_t* _type, job* own, Py_ssize_t block) noexcept nogil:
-    cdef network* net = own.net
-    cdef Py_ssize_t start = block * own.n_rows // own.n_blocks, stop = (block + 1) * own.n_rows // own.n_blocks
-    cdef Py_ssize_t index, row, at, last = net.n_layers - 1, n_out = net.layers[last].n_out, n = stop - start
-    cdef const real_t* parameters = <const real_t*> own.parameters
-    cdef const layer* first = &net.layers[0]
-    cdef real_t* outputs = <real_t*> own.outputs
-    cdef real_t* deltas = <real_t*> own.deltas
-    cdef real_t* before = <real_t*> own.before
-    cdef real_t* weights = <real_t*> own.batch_weights + start if own.weights != NULL else NULL
-    cdef double total = 0.0
-    _gather(_type, own, start, stop)
-    for index in range(net.n_layers):
-        if index == 0 and own.indptr != NULL:
-            multiply_sparse(
-                <const real_t*> own.data, own.indices, own.indptr, own.rows + start, n, parameters + first.coef,
-                first.n_out, (before if first.activation == GELU else outputs) + start * first.n_out)
-            finish_layer(net, 0, parameters, start, stop, before, outputs)
-        else:
-            _do_layer(_type, own, index, start, stop)
-        if own.dropped != NULL and index < last:
-            _drop_rows(_type, own, index, start, stop, outputs, <real_t*> own.dropped)
-    at = table(net, last) + start * n_out
-    if own.codes != NULL:
-        own.losses[block] = softmax_loss(
-            <const real_t*> outputs + at, own.batch_codes + start, weights, own.limit, n, n_out, deltas + at)
-    else:
-        own.losses[block] = evaluate_loss(
-            own.loss, <const real_t*> outputs + at, <const real_t*> own.batch_targets + start * n_out, weights,
-            own.limit, n, n_out, deltas + at)
-    if weights != NULL:
-        for row in range(n):
-            total += weights[row]
-    own.weight_sums[block] = total if weights != NULL else n
-    for index in range(last, 0, -1):
-        if own.dropped == NULL:
-            backward_layer(net, index, parameters, start, stop, before, outputs, deltas)
-            continue
-        at = table(net, index - 1) + start * net.layers[index].n_in
-        multiply_transposed(
-            <const real_t*> deltas + table(net, index) + start * net.layers[index].n_out, n, net.layers[index].n_out,
-            parameters + net.layers[index].coef, net.layers[index].n_in, deltas + at)
-        _drop_rows(_type, own, index - 1, start, stop, <const real_t*> deltas, deltas)
-        slope(
-            net.layers[index - 1].activation, before + at if before != NULL else NULL, <const real_t*> outputs + at,
-            n * net.layers[index].n_in, deltas + at)
-
-
-cdef void _transpose(real_t* _type, job* own) noexcept nogil:
-    # The batch by features: columns[f] is where the entries of feature f begin, in the order of rows.
-    cdef Py_ssize_t row, at, n_features = own.net.layers[0].n_in, feature
-    cdef long long j, k
-    cdef real_t* data = <real_t*> own.column_data
-    memset(own.columns, 0, (n_features + 2) * sizeof(long long))
-    for row in range(own.n_rows):
-        at = own.order[own.first + row] if own.order != NULL else own.first + row
-        for j in range(own.indptr[at], own.indptr[at + 1]):
-            own.columns[own.indices[j] + 2] += 1
-    for feature in range(1, n_features + 1):
-        own.columns[feature + 1] += own.columns[feature]
-    for row in range(own.n_rows):
-        at = own.order[own.first + row] if own.order != NULL else own.first + row
-        for j in range(own.indptr[at], own.indptr[at + 1]):
-            k = own.columns[own.indices[j] + 1]
-            own.columns[own.indices[j] + 1] += 1
-            own.column_rows[k] = <int> row
-            data[k] = (<const real_t*> own.data)[j]
-
-
-cdef double _step(
-    real_t* _type, job* own, const real_t* gradient, Py_ssize_t at, Py_ssize_t n, double alpha,
-) noexcept nogil:
-    cdef real_t* parameters = <real_t*> own.parameters + at
-    cdef real_t* first_moment = <real_t*> own.first_moment + at
-    if own.solver == ADAM:
-        return adam(
-            gradient, n, alpha, own.scale, own.rate, own.beta_1, own.beta_2, own.epsilon, parameters, first_moment,
-            <real_t*> own.second_moment + at)
-    return sgd(gradient, n, alpha, own.scale, own.rate, own.momentum, own.nesterov, parameters, first_moment)
-
-
-cdef bint _skip_zeros(real_t* _type, job* own, const piece* part, Py_ssize_t worker, real_t* out) noexcept nogil:
-    # The gradient of a piece without multiplying by zeros, if there are many; returns whether there are.
-    cdef const layer* on = &own.net.layers[part.index]
-    cdef uint64_t* turned = own.turned + worker * own.turned_size
-    cdef Py_ssize_t first = part.start // WORD, last = n_words(part.stop), n_marked
-    if own.marks[part.index] == NULL:
-        return False
-    n_marked = turn(own.marks[part.index], own.n_rows, n_words(on.n_in), first, last, turned)
-    if not are_few(n_marked, own.n_rows * (min(last * WORD, on.n_in) - first * WORD)):
-        return False
-    multiply_marked(
-        _inputs(_type, own, part.index) + part.start, 1, on.n_in,
-        turned + (part.start - first * WORD) * n_words(own.n_rows), part.stop - part.start, own.n_rows,
-        <const real_t*> own.deltas + table(own.net, part.index), on.n_out, out)
-    return True
-
-
-cdef void _do_piece(real_t* _type, job* own, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
-    cdef piece* part = &own.pieces[number]
-    cdef const layer* on = &own.net.layers[part.index]
-    cdef Py_ssize_t n_out = on.n_out, feature, k, n, at = on.coef + part.start * n_out
-    cdef const real_t* deltas = <const real_t*> own.deltas + table(own.net, part.index)
-    cdef real_t* found = <real_t*> own.gradient_pieces + worker * own.piece_size
-    cdef bint added = own.solver == GRADIENT, sparse = part.index == 0 and own.indptr != NULL
-    cdef long long begin
-    cdef real_t* row
-    if sparse:
-        for feature in range(part.start, part.stop):
-            begin = own.columns[feature]
-            n = own.columns[feature + 1] - begin
-            row = found if added else found + (feature - part.start) * n_out
-            if n or not added:
-                sparse_row(
-                    <const real_t*> own.column_data + begin, own.column_rows + begin, n, deltas, n_out, row)
-            if n and added:
-                for k in range(n_out):
-                    (<real_t*> own.gradients)[on.coef + feature * n_out + k] += row[k]
-    elif _skip_zeros(_type, own, part, worker, found):
-        if added:
-            for k in range((part.stop - part.start) * n_out):
-                (<real_t*> own.gradients)[at + k] += found[k]
-    elif added:
-        multiply_into_gradient(
-            _inputs(_type, own, part.index), deltas, own.n_rows, on.n_in, n_out, part.start, part.stop, 1.0,
-            <real_t*> own.gradients + at)
-    else:
-        multiply_into_gradient(
-            _inputs(_type, own, part.index), deltas, own.n_rows, on.n_in, n_out, part.start, part.stop, 0.0, found)
-    if not added:
-        own.squares[number] = _step(
-            _type, own, <const real_t*> found, at, (part.stop - part.start) * n_out, own.alpha)
-
-
-cdef void _do_intercepts(real_t* _type, job* own, Py_ssize_t worker) noexcept nogil:
-    cdef Py_ssize_t index, k
-    cdef real_t* found = <real_t*> own.gradient_pieces + worker * own.piece_size
-    cdef const layer* on
-    for index in range(own.net.n_layers):
-        on = &own.net.layers[index]
-        sum_rows(<const real_t*> own.deltas + table(own.net, index), own.n_rows, on.n_out, found)
-        if own.solver == GRADIENT:
-            for k in range(on.n_out):
-                (<real_t*> own.gradients)[on.intercept + k] += found[k]
-        else:
-            _step(_type, own, <const real_t*> found, on.intercept, on.n_out, 0.0)
-
-
-cdef void _do(real_t* _type, job* own, Py_ssize_t index, Py_ssize_t worker) noexcept nogil:
-    if own.by_rows:
-        if index == own.n_blocks:
-            _transpose(_type, own)
-        else:
-            _do_rows(_type, own, index)
-    elif index == own.intercepts_at:
-        _do_intercepts(_type, own, worker)
-    else:
-        _do_piece(_type, own, index - (index > own.intercepts_at), worker)
-
-
-cdef void _do_task(void* context, Py_ssize_t index, Py_ssize_t worker) noexcept nogil:
-    cdef job* own = <job*> context
-    if own.is_double:
-        _do[double](NULL, own, index, worker)
-    else:
-        _do[float](NULL, own, index, worker)
 
 
 cdef class Trainer:
@@ -397,6 +77,7 @@ cdef class Trainer:
     cdef team workers
     cdef list kept
     cdef Network network
+    cdef Py_ssize_t most_steps
     cdef readonly Py_ssize_t n_samples
     cdef readonly Py_ssize_t n_workers
     cdef readonly double loss
@@ -445,9 +126,13 @@ cdef class Trainer:
             own.batch = self._make(n_rows * n_in, dtype)
         else:
             n_entries = self._most_entries(X[2], n_rows)
-            own.columns = <long long*> self._make(n_in + 2, np.int64)
-            own.column_rows = <int*> self._make(n_entries, np.int32)
-            own.column_data = self._make(n_entries, dtype)
+            for which in range(2):
+                own.turned[which].starts = <long long*> self._make(n_in + 2, np.int64)
+                own.turned[which].rows = <int*> self._make(n_entries, np.int32)
+                own.turned[which].data = self._make(n_entries, dtype)
+            own.done = <int*> self._make(n_in, np.int32)
+            own.nothing = self._make(layers.net.layers[0].n_out, dtype)
+            memset(own.nothing, 0, layers.net.layers[0].n_out * dtype.itemsize)
         own.rows = <Py_ssize_t*> self._make(n_rows, np.intp)
         if own.codes != NULL:
             own.batch_codes = <int*> self._make(n_rows, np.int32)
@@ -463,11 +148,16 @@ cdef class Trainer:
         self._mark_layers()
         self._cut()
         own.gradient_pieces = self._make(n_workers * own.piece_size, dtype)
-        own.turned = <uint64_t*> self._make(n_workers * own.turned_size, np.uint64)
+        own.turned_marks = <uint64_t*> self._make(n_workers * own.turned_size, np.uint64)
+        self.most_steps = (self.n_samples + n_rows - 1) // n_rows
+        own.rates = <double*> self._make(self.most_steps, np.float64)
+        own.scales = <double*> self._make(self.most_steps, np.float64)
+        own.shares = <double*> self._make(self.most_steps, np.float64)
+        own.penalties = <double*> self._make(own.n_pieces, np.float64)
+        self.begin()
 
     def __dealloc__(self):
         free(self.own.pieces)
-        free(self.own.squares)
         free(self.own.marks)
 
     cdef char* _keep(self, array, dtype, n) except NULL:
@@ -532,8 +222,7 @@ cdef class Trainer:
         if own.n_pieces + 1 >= TEAM_TASKS:
             raise ValueError("the network has too many layers")
         own.pieces = <piece*> calloc(own.n_pieces, sizeof(piece))
-        own.squares = <double*> calloc(own.n_pieces, sizeof(double))
-        if own.pieces == NULL or own.squares == NULL:
+        if own.pieces == NULL:
             raise MemoryError
         # Workers begin at both ends, with the largest layers: the smallest are what is left for who is first.
         head, tail = [], []
@@ -562,7 +251,7 @@ cdef class Trainer:
         """Take steps of gradient descent."""
         cdef job* own = &self.own
         own.first_moment = self._keep(velocity, self.kept[1].dtype, self.network.n_parameters)
-        own.rate, own.momentum, own.nesterov = learning_rate, momentum, nesterov
+        own.learning_rate, own.momentum, own.nesterov = learning_rate, momentum, nesterov
         own.solver = SGD
 
     def use_none(self, gradients):
@@ -577,27 +266,83 @@ cdef class Trainer:
 
     def set_learning_rate(self, double learning_rate):
         """Change the learning rate of gradient descent."""
-        self.own.rate = learning_rate
+        self.own.learning_rate = learning_rate
+
+    @property
+    def multiplications(self):
+        """About how many a batch takes; a parameter's step takes the time of ten."""
+        cdef const layer* first = &self.own.net.layers[0]
+        n_rows, n_first = self.network.capacity, first.n_in * first.n_out
+        dense = 3 * n_rows * (self.network.n_parameters - n_first)
+        if self.own.indptr == NULL:
+            return dense + 3 * n_rows * n_first
+        n_entries = self.own.indptr[self.n_samples] * n_rows // max(self.n_samples, 1)
+        return dense + 2 * n_entries * first.n_out + 10 * n_first
 
     def begin(self):
         """Get ready for another epoch."""
         self.loss, self.without_weight = 0.0, False
+        self.own.n_steps = 0
+        memset(self.own.penalties, 0, self.own.n_pieces * sizeof(double))
+        if self.own.indptr != NULL:
+            memset(self.own.done, 0, self.own.net.layers[0].n_in * sizeof(int))
 
     def open(self):
         """Get ready for one leader and helpers."""
-        team_start(&self.workers, _do_task, &self.own)
+        team_start(&self.workers, do_task, &self.own)
+
+    cdef Py_ssize_t _batch(
+        self, Py_ssize_t number, Py_ssize_t last, Py_ssize_t n_rows, Py_ssize_t* first,
+    ) noexcept nogil:
+        # Where a batch before the last begins, and how many rows it has; none from the last on.
+        first[0] = number * self.own.net.capacity
+        return min(self.own.net.capacity, n_rows - first[0]) if number < last else 0
+
+    cdef bint _run_batch(self, Py_ssize_t number, Py_ssize_t last, Py_ssize_t n_rows, double* total) noexcept nogil:
+        # Returns whether the batch weighs anything.
+        cdef job* own = &self.own
+        cdef Py_ssize_t block
+        cdef double weight = 0.0, batch_loss = 0.0
+        own.n_rows = self._batch(number, last, n_rows, &own.first)
+        own.n_next = self._batch(number + 1, last, n_rows, &own.next_first)
+        own.n_blocks = 1
+        while own.n_blocks < MAX_BLOCKS and own.n_rows >= 2 * BLOCK * own.n_blocks:
+            own.n_blocks *= 2
+        own.inputs = own.batch
+        own.phase = ROWS
+        team_phase(&self.workers, own.n_blocks + (own.indptr != NULL and own.n_next > 0))
+        for block in range(own.n_blocks):
+            weight += own.weight_sums[block]
+            batch_loss += own.losses[block]
+        if own.solver != GRADIENT and weight == 0:
+            return False
+        if own.loss == SQUARED:
+            batch_loss /= own.net.layers[own.net.n_layers - 1].n_out
+        own.t += 1
+        if own.solver == GRADIENT:
+            total[0] += batch_loss
+        else:
+            own.scales[own.n_steps] = 1.0 / weight
+            own.shares[own.n_steps] = 0.5 * own.alpha / weight * own.n_rows
+            own.rates[own.n_steps] = own.learning_rate
+            if own.solver == ADAM:
+                own.rates[own.n_steps] *= sqrt(1.0 - pow(own.beta_2, own.t)) / (1.0 - pow(own.beta_1, own.t))
+            own.n_steps += 1
+            total[0] += batch_loss / weight * own.n_rows
+        own.phase = STEPS
+        team_phase(&self.workers, own.n_pieces + 1)
+        own.turned[0], own.turned[1] = own.turned[1], own.turned[0]
+        return True
 
     def lead(self, order, Py_ssize_t first_batch, Py_ssize_t last_batch):
         """Do batches [first_batch, last_batch), of samples order[0], order[1], ..., or of all in their own order.
 
-        Adds to `loss` the sum over batches of their loss times their rows (GRADIENT: the sum of weighted losses).
-        Stops, and sets `without_weight`, at a batch whose weights sum to zero.
+        Adds to `loss` the sum over batches of their loss times their rows (GRADIENT: the sum of weighted losses), but
+        for what :meth:`settle` adds. Stops, and sets `without_weight`, at a batch whose weights sum to zero.
         """
         cdef job* own = &self.own
-        cdef Py_ssize_t number, block, size = own.net.capacity
-        cdef double total = self.loss, weight, batch_loss, squares
-        cdef Py_ssize_t n_outputs = own.net.layers[own.net.n_layers - 1].n_out
-        cdef Py_ssize_t n_rows = self.n_samples
+        cdef Py_ssize_t number, n_rows = self.n_samples, size = own.net.capacity
+        cdef double total = self.loss
         cdef bint stopped = False
         cdef const Py_ssize_t[::1] rows
         if own.solver < 0:
@@ -613,43 +358,39 @@ cdef class Trainer:
                 own.order = &rows[0]
         if not 0 <= first_batch <= last_batch <= (n_rows + size - 1) // size:
             raise ValueError("there are no such batches")
+        if n_rows > self.n_samples or own.n_steps + last_batch - first_batch > self.most_steps:
+            raise ValueError("an epoch has no more batches than the samples make")
         try:
             with nogil:
+                if own.indptr != NULL and first_batch < last_batch:
+                    own.n_next = self._batch(first_batch, last_batch, n_rows, &own.next_first)
+                    own.phase = TURN
+                    team_phase(&self.workers, 1)
+                    own.phase = CATCH_UP
+                    team_phase(&self.workers, own.n_pieces)
                 for number in range(first_batch, last_batch):
-                    own.first = number * size
-                    own.n_rows = min(size, n_rows - own.first)
-                    own.n_blocks = 1
-                    while own.n_blocks < MAX_BLOCKS and own.n_rows >= 2 * BLOCK * own.n_blocks:
-                        own.n_blocks *= 2
-                    own.inputs = own.batch
-                    own.by_rows = True
-                    team_phase(&self.workers, own.n_blocks + (own.indptr != NULL))
-                    weight, batch_loss = 0.0, 0.0
-                    for block in range(own.n_blocks):
-                        weight += own.weight_sums[block]
-                        batch_loss += own.losses[block]
-                    if own.solver != GRADIENT and weight == 0:
+                    if not self._run_batch(number, last_batch, n_rows, &total):
                         stopped = True
                         break
-                    own.scale = 1.0 / weight
-                    if own.loss == SQUARED:
-                        batch_loss /= n_outputs
-                    own.t += 1
-                    if own.solver == ADAM:
-                        own.rate = own.learning_rate * sqrt(1.0 - pow(own.beta_2, own.t)) / (
-                            1.0 - pow(own.beta_1, own.t))
-                    own.by_rows = False
-                    team_phase(&self.workers, own.n_pieces + 1)
-                    if own.solver == GRADIENT:
-                        total += batch_loss
-                        continue
-                    squares = 0.0
-                    for block in range(own.n_pieces):
-                        squares += own.squares[block]
-                    total += (batch_loss + 0.5 * own.alpha * squares) * own.scale * own.n_rows
+                if last_batch * size >= n_rows:
+                    own.phase = SETTLE
+                    team_phase(&self.workers, own.n_pieces)
         finally:
             team_end(&self.workers)
         self.loss, self.without_weight = total, stopped
+
+    def settle(self):
+        """Take the steps that rows of a sparse first layer's table have put off; add the epoch's penalties to `loss`.
+
+        What is left is done on this thread: all of it where an epoch was broken off.
+        """
+        cdef Py_ssize_t number
+        self.own.phase = SETTLE
+        for number in range(self.own.n_pieces):
+            with nogil:
+                do_task(&self.own, number, 0)
+            self.loss += self.own.penalties[number]
+            self.own.penalties[number] = 0.0
 
     def help(self, Py_ssize_t worker):
         """Help the leader, as worker 1, 2, ..., until it has done its batches."""

@@ -271,9 +271,16 @@ class MLPClassifier(_Perceptron, Twin, parent.MLPClassifier):
     the last bits from one BLAS or processor to another. BLAS is held to one thread of its own during a fit and during
     predictions of more than 256 rows.
 
-    With sparse samples, the first layer costs O(entries x units), forward and backward; the optimiser's step takes
-    every parameter, for the penalty and the moments move all at every step. CSC is converted to CSR. Memory: a batch,
-    the parameters, their moments, and a copy of the best so far for ``early_stopping``.
+    With sparse samples, the first layer costs O(entries x units), forward and backward. The optimiser moves every
+    parameter at every step, for the penalty ``alpha`` and for its moments; but the coefficients of a feature that a
+    batch does not have are left until a batch has it, or the epoch ends, and then take all the steps they missed at
+    once. The arithmetic is the same, to the bit; memory is read and written once for each batch that has the feature.
+    With the solver "sgd", ``alpha=0`` and ``momentum=0`` only features with entries move, and the step costs no more
+    than that. CSC is converted to CSR. Memory: a batch, the parameters, their moments, and a copy of the best so far
+    for ``early_stopping``.
+
+    With dense samples, zeros are skipped where a quarter or more are zero; so are those in hidden layers that "relu" or
+    dropout make.
 
     Left to scikit-learn: array-API input, and subclasses that replace what a fit or a prediction is made of.
 

@@ -86,21 +86,24 @@ class Model:
         """
         n_rows, size = trainer.n_samples if order is None else len(order), self.network.capacity
         n_batches = -(-n_rows // size)
-        step = max(1, _CALL // (3 * size * self.network.n_parameters))
+        step = max(1, _CALL // trainer.multiplications)
         trainer.begin()
-        for first in range(0, n_batches, step):
-            last = min(first + step, n_batches)
-            trainer.open()
+        try:
+            for first in range(0, n_batches, step):
+                last = min(first + step, n_batches)
+                trainer.open()
 
-            def work(block: int, _: int, first: int = first, last: int = last) -> None:
-                if block:
-                    trainer.help(block)
-                else:
-                    trainer.lead(order, first, last)
+                def work(block: int, _: int, first: int = first, last: int = last) -> None:
+                    if block:
+                        trainer.help(block)
+                    else:
+                        trainer.lead(order, first, last)
 
-            run_blocks(work, trainer.n_workers, trainer.n_workers)
-            if trainer.without_weight:
-                raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+                run_blocks(work, trainer.n_workers, trainer.n_workers)
+                if trainer.without_weight:
+                    raise ZeroDivisionError("Weights sum to zero, can't be normalized")
+        finally:
+            trainer.settle()
         return trainer.loss
 
 
