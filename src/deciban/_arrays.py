@@ -106,7 +106,7 @@ def feature_major(value: Any) -> Any:
     return value
 
 
-class _Room:
+class Room:
     """Memory of a large array, which goes to the reserve when neither the array nor a view of it is left."""
 
     def __init__(self, memory: Array) -> None:
@@ -150,9 +150,9 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
             except IndexError:  # another thread took one
                 break
             if n_bytes <= len(memory) - _LINE:
-                return np.asarray(_Room(memory))[:n_bytes].view(dtype).reshape(shape)
+                return np.asarray(Room(memory))[:n_bytes].view(dtype).reshape(shape)
             break
-    return np.asarray(_Room(np.empty(n_bytes + _LINE, np.uint8))).view(dtype).reshape(shape)
+    return np.asarray(Room(np.empty(n_bytes + _LINE, np.uint8))).view(dtype).reshape(shape)
 
 
 def make_csr(

@@ -6,6 +6,7 @@ logarithms lie feature by feature, (n_features, n_classes), as predictions read 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import type_of_target
 
-from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, feature_major, specialise
+from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, Room, aligned_empty, feature_major, specialise
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute
 from deciban._parallel import cut, effective_n_threads, run_blocks
@@ -256,6 +257,42 @@ class Table(Lazy):
         value = super().get()
         self.make_narrow = None  # the counts may change from here on
         return value
+
+    def hidden(self) -> bool:
+        """Return whether nobody outside can write into the value, because nobody has seen it or all have let it go.
+
+        A pickle, a copy, or a glance at the attribute leaves nobody who holds the array or a view of it.
+        """
+        if self.seen:
+            value = self.made()
+            if isinstance(self.scores, np.ndarray) and np.may_share_memory(self.scores, value):
+                self.scores = None  # a view, which is one reference more
+            if not _alone(_references(value)):
+                return False
+            self.seen, self.narrow = False, None
+        return True
+
+
+def _references(array: Any) -> list[int]:
+    """Return how many refer to an array, to what it is a view of, and so on; of other memory, more than can be."""
+    found = []
+    while isinstance(array, np.ndarray):
+        found.append(sys.getrefcount(array))
+        array = array.base
+    return found if array is None or type(array) in (bytes, Room) else [*found, sys.maxsize]
+
+
+def _alone(found: list[int]) -> bool:
+    return bool(found) and len(found) <= len(_OURS) and all(n <= own for n, own in zip(found, _OURS, strict=False))
+
+
+def _referred_to_once() -> list[int]:
+    table = Table(lambda: np.empty((2, 2)).T)
+    value = table.made()
+    return _references(value)
+
+
+_OURS = _referred_to_once()  # which counts the variables on the way too, as this version of Python does
 
 
 class TableAttribute(LazyAttribute):

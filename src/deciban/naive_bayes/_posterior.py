@@ -180,6 +180,10 @@ class LinearPosterior(JointPredictions):
         holder = self.__dict__.get("feature_log_prob_")
         if not isinstance(holder, Table):
             holder = Table(lambda: self.feature_log_prob_)  # type: ignore[attr-defined]
+        prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
+        return self._with_prior(self._held_scores(holder), prior)
+
+    def _held_scores(self, holder: Table) -> Any:
         scores = holder.scores
         if scores is None:
             log_prob = holder.made()
@@ -188,23 +192,22 @@ class LinearPosterior(JointPredictions):
             # a copy would not show what is written into the attribute later
             if scores is not table or np.shares_memory(table, log_prob) or not log_prob.flags.writeable:
                 holder.scores = scores
-        prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
-        return self._with_prior(scores, prior)
+        return scores
 
     def _narrow_scores(self, X: Any) -> tuple[Array, float, Array] | None:
         """Return the table in single precision, how large it is, and the offset; None if there is none, or no use."""
         holder = self.__dict__.get("feature_log_prob_")
         n_cells = X.shape[1] * len(self.classes_)
-        if not isinstance(holder, Table) or holder.seen or n_cells < _LARGE_TABLE:
+        if not isinstance(holder, Table) or n_cells < _LARGE_TABLE:
             return None
-        if holder.narrow is None:
-            if holder.make_narrow is not None:
-                holder.narrow = holder.make_narrow()
-            elif 4 * X.nnz < n_cells or self._scores() is None:
+        narrow = None if holder.seen else holder.narrow
+        if narrow is None:
+            if holder.make_narrow is None and (4 * X.nnz < n_cells or not holder.hidden()):
                 return None  # to be answered with the table in double precision, which is there
-            else:
-                holder.narrow = self._make_narrow(holder.scores)
-        scores, largest_value = holder.narrow
+            make = holder.make_narrow
+            narrow = self._make_narrow(self._held_scores(holder)) if make is None else make()
+            holder.narrow = narrow
+        scores, largest_value = narrow
         prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
         joined = self._with_prior(scores, prior)
         if joined is None or not largest_value < _HUGE:
