@@ -61,6 +61,18 @@ def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[A
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), indices, indptr
 
 
+def check_sparse(X: Any) -> None:
+    """Check a CSR or CSC matrix, if X is one, before SciPy or scikit-learn index with what it holds.
+
+    Raises
+    ------
+    ValueError
+        If its arrays do not make a matrix of its shape.
+    """
+    if sp.issparse(X) and X.format in ("csr", "csc"):
+        csr_parts(X if X.format == "csr" else X.T)
+
+
 def entries(X: Any) -> tuple[Array, Array, Array]:
     """Return data, indices and indptr of a CSR matrix in types that kernels take; kernels check the numbers in them."""
     data, indices, indptr = X.data, X.indices, X.indptr

@@ -56,6 +56,10 @@ def make_samples(X: Any, codes: Array | None, unit_rows: bool) -> Samples:
     if not sp.issparse(X):
         return Samples(np.ascontiguousarray(X), nothing, nothing, _NO_ENTRIES, np.empty(0, np.int64), given)
     data, indices, indptr = csr_parts(X)
+    if not X.has_canonical_format:  # squares of entries are summed: one entry a feature
+        X = type(X)((data, indices, indptr), shape=X.shape, copy=True)
+        X.sum_duplicates()
+        data, indices, indptr = X.data, X.indices, X.indptr
     indptr = indptr.astype(np.int64)
     begin = int(indptr[0])
     data, indices = data[begin : int(indptr[-1])], indices[begin : int(indptr[-1])].astype(np.int32)

@@ -15,7 +15,7 @@ import sklearn.linear_model._logistic as theirs
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, compute_class_weight
 
-from deciban._arrays import Array
+from deciban._arrays import Array, check_sparse
 from deciban._fallback import fall_back
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import blas_on_one_thread
@@ -275,6 +275,7 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
             The fitted classifier.
         """
         with unchanged_on_error(self):
+            check_sparse(X)
             reason = _no_kernel(self, sample_weight)
             if reason is not None:
                 fall_back(self, "fit", reason)
@@ -349,6 +350,7 @@ class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):
             The fitted classifier.
         """
         with unchanged_on_error(self):
+            check_sparse(X)
             reason = _no_kernel(self, sample_weight)
             if reason is not None:
                 fall_back(self, "fit", reason)

@@ -16,7 +16,7 @@ import sklearn
 import sklearn.linear_model as parent
 from sklearn.utils import check_random_state
 
-from deciban._arrays import CSR_TYPES, Array
+from deciban._arrays import CSR_TYPES, Array, check_sparse
 from deciban._fallback import fall_back
 from deciban._kernels import csr, posterior, stochastic
 from deciban._lazy import LazyAttribute, unchanged_on_error
@@ -110,6 +110,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             The fitted classifier.
         """
         with unchanged_on_error(self):
+            check_sparse(X)
             super().fit(_narrow(X), y, coef_init=coef_init, intercept_init=intercept_init, sample_weight=sample_weight)
         return self
 
@@ -134,6 +135,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         """
         with unchanged_on_error(self):
             if sample_weight is not None or not self._learn_more(X, y, classes):
+                check_sparse(X)
                 super().partial_fit(_narrow(X), y, classes=classes, sample_weight=sample_weight)
                 holder = self.__dict__["coef_"]
                 if isinstance(holder, Coefficients):

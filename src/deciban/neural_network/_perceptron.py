@@ -15,7 +15,7 @@ import sklearn
 import sklearn.neural_network as parent
 from sklearn.utils import check_consistent_length, check_random_state, compute_class_weight
 
-from deciban._arrays import Array
+from deciban._arrays import Array, check_sparse
 from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels.elementwise import expit, log_expit
 from deciban._lazy import unchanged_on_error
@@ -106,6 +106,7 @@ class _Perceptron(Predictions):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False, validation_data: Any = None
     ) -> Self:
+        check_sparse(X)
         reason = self._reason_to_leave_it()
         if reason is not None:
             if self.__dict__.get("dropout") or self.__dict__.get("class_weight") or validation_data is not None:

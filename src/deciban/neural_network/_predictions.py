@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import sklearn
 from sklearn.utils.validation import check_is_fitted
 
-from deciban._arrays import CSR_TYPES, INDEX_DTYPES, Array, entries, malformed, specialise
+from deciban._arrays import CSR_TYPES, INDEX_DTYPES, Array, check_sparse, entries, malformed, specialise
 from deciban._fallback import REPLACED, fall_back, overrides
 from deciban._kernels import inference, layers
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
@@ -52,6 +52,7 @@ class Predictions:
             )
             if not checked:
                 check_is_fitted(self)
+                check_sparse(X)
                 X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         coefs, intercepts = self._layers()
         dtype = coefs[0].dtype
