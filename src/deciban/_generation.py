@@ -77,7 +77,7 @@ def codes_to_sample(
     """
     if y is None:
         total = prior.sum()
-        if not (np.isfinite(total) and total > 0 and prior.min() >= 0):
+        if not (prior.shape == classes.shape and np.isfinite(total) and total > 0 and prior.min() >= 0):
             raise ValueError("the class priors are not probabilities: give y, the labels to sample for")
         uniform = np.random.Generator(streams(seed, 1)[0]).random(n_samples)
         upto = np.cumsum(prior / total)
