@@ -4,3 +4,5 @@ NONFINITE: int
 MALFORMED: int
 apply_rows: Any
 apply_sparse_rows: Any
+
+def few_rows(*args: Any) -> Any: ...

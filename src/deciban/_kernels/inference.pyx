@@ -114,19 +114,37 @@ cdef void _apply(
         one, other = other, one
 
 
-cdef Py_ssize_t _widest(const map* maps, Py_ssize_t n_layers) noexcept:
+cdef Py_ssize_t _widest(const map* maps, Py_ssize_t n_layers) noexcept nogil:
     cdef Py_ssize_t index, widest = 1
     for index in range(n_layers):
         widest = max(widest, maps[index].n_in if index else 1, maps[index].n_out)
     return widest
 
 
+cdef int _answer(
+    const map* maps, Py_ssize_t n_layers, int hidden, int output, const real_t* x, Py_ssize_t n_rows, real_t* out,
+) noexcept nogil:
+    # 0, NONFINITE, or -1 where memory ran out.
+    cdef Py_ssize_t widest = _widest(maps, n_layers), n_in = maps[0].n_in
+    cdef Py_ssize_t n_few = max(widest, n_in)
+    cdef real_t* room
+    if not all_finite(x, n_rows * n_in):
+        return 1
+    room = <real_t*> malloc(2 * n_rows * widest * sizeof(real_t) + n_few * (sizeof(real_t) + sizeof(int)))
+    if room == NULL:
+        return -1
+    _apply(
+        maps, n_layers, 0, hidden, output, x, n_rows, room + 2 * n_rows * widest,
+        <int*> (room + 2 * n_rows * widest + n_few), room, room + n_rows * widest, out)
+    free(room)
+    return 0
+
+
 def apply_rows(list coefs, list intercepts, int hidden, int output, const real_t[:, ::1] X, real_t[:, ::1] out):
     """Fill `out` with what the network answers for the rows of X; return NONFINITE if they are not all finite."""
-    cdef Py_ssize_t n_rows = X.shape[0], n_layers = len(coefs), widest, n_few
+    cdef Py_ssize_t n_rows = X.shape[0], n_layers = len(coefs)
     cdef int trouble = 0
     cdef map* maps
-    cdef real_t* room
     if not (0 <= hidden < SOFTMAX and 0 <= output < N_ACTIVATIONS) or out.shape[0] != n_rows:
         raise ValueError("no such activation, or an output of another length than the samples")
     if X.shape[1] > MOST:
@@ -135,22 +153,72 @@ def apply_rows(list coefs, list intercepts, int hidden, int output, const real_t
         return 0
     maps = _maps(
         coefs, intercepts, np.NPY_FLOAT64 if real_t is double else np.NPY_FLOAT32, X.shape[1], out.shape[1])
-    widest = _widest(maps, n_layers)
-    n_few = max(widest, X.shape[1])
-    room = <real_t*> malloc(2 * n_rows * widest * sizeof(real_t) + n_few * (sizeof(real_t) + sizeof(int)))
-    if room == NULL:
-        free(maps)
-        raise MemoryError
     with nogil:
-        if all_finite(&X[0, 0], n_rows * X.shape[1]):
-            _apply(
-                maps, n_layers, 0, hidden, output, &X[0, 0], n_rows, room + 2 * n_rows * widest,
-                <int*> (room + 2 * n_rows * widest + n_few), room, room + n_rows * widest, &out[0, 0])
-        else:
-            trouble = 1
-    free(room)
+        trouble = _answer(maps, n_layers, hidden, output, &X[0, 0], n_rows, &out[0, 0])
     free(maps)
+    if trouble < 0:
+        raise MemoryError
     return trouble
+
+
+def few_rows(coefs, intercepts, int hidden, int output, X, Py_ssize_t n_features):
+    """Return what the network answers for a few rows, or None: something asks for a closer look.
+
+    Parameters
+    ----------
+    coefs, intercepts : list of ndarray
+        Contiguous, of the samples' dtype, float64 or float32; otherwise None.
+    hidden, output : int
+        Activations.
+    X : ndarray of shape (n_rows, n_features)
+        Exactly of that class, contiguous, of at most three rows and finite; otherwise None.
+    n_features : int
+        How many there should be.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit each other, or the samples.
+    """
+    cdef Py_ssize_t n_rows, n_layers
+    cdef int type_number, trouble
+    cdef map* maps
+    cdef np.npy_intp[2] shape
+    cdef const void* x
+    cdef void* to
+    if not (0 <= hidden < SOFTMAX and 0 <= output < N_ACTIVATIONS):
+        raise ValueError("no such activation")
+    if type(X) is not np.ndarray or type(coefs) is not list or type(intercepts) is not list:
+        return None
+    n_layers, type_number = len(<list> coefs), np.PyArray_TYPE(X)
+    if (
+        type_number not in (np.NPY_FLOAT64, np.NPY_FLOAT32) or not _is_plain(X, type_number, 2)
+        or np.PyArray_DIM(X, 1) != n_features or not 0 < np.PyArray_DIM(X, 0) <= FEW or not 0 < n_features <= MOST
+        or n_layers == 0 or len(<list> intercepts) != n_layers
+    ):
+        return None
+    for coef in <list> coefs:
+        if not _is_plain(coef, type_number, 2):
+            return None
+    for intercept in <list> intercepts:
+        if not _is_plain(intercept, type_number, 1):
+            return None
+    n_rows = np.PyArray_DIM(X, 0)
+    shape[0], shape[1] = n_rows, np.PyArray_DIM(intercept, 0)
+    if shape[1] == 0:
+        return None
+    maps = _maps(coefs, intercepts, type_number, n_features, shape[1])
+    out = np.PyArray_EMPTY(2, shape, type_number, 0)
+    x, to = np.PyArray_DATA(X), np.PyArray_DATA(out)
+    with nogil:
+        if type_number == np.NPY_FLOAT64:
+            trouble = _answer(maps, n_layers, hidden, output, <const double*> x, n_rows, <double*> to)
+        else:
+            trouble = _answer(maps, n_layers, hidden, output, <const float*> x, n_rows, <float*> to)
+    free(maps)
+    if trouble < 0:
+        raise MemoryError
+    return None if trouble else out
 
 
 def apply_sparse_rows(

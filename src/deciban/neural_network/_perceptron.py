@@ -17,8 +17,10 @@ from sklearn.utils import check_consistent_length, check_random_state, compute_c
 
 from deciban._arrays import Array, check_sparse
 from deciban._fallback import REPLACED, fall_back, methods, overrides
+from deciban._kernels import posterior
 from deciban._kernels.elementwise import expit, log_expit
 from deciban._lazy import unchanged_on_error
+from deciban._predictions import Predictions
 from deciban._sklearn import (
     Interval,
     StrOptions,
@@ -29,7 +31,7 @@ from deciban._sklearn import (
     validate_data,
 )
 from deciban.neural_network._descent import Validation, batch_size, descend
-from deciban.neural_network._predictions import Predictions
+from deciban.neural_network._predictions import Outputs
 from deciban.neural_network._training import Model, minimise
 
 _MORE_ACTIVATIONS = ("gelu", "leaky_relu", "softplus")  # than scikit-learn has
@@ -68,7 +70,7 @@ def _restoring(cls: Any) -> Any:
     return available_if(lambda estimator: estimator._check_solver())(partial_fit)
 
 
-class _Perceptron(Predictions):
+class _Perceptron(Outputs):
     """Mixin: fits by the kernels."""
 
     _fit_methods: dict[str, Any]
@@ -243,7 +245,7 @@ def _constraints(cls: Any, **more: Any) -> dict[str, Any]:
     return {**known, "activation": [activations], "dropout": [Interval(Real, 0, 1, closed="left")], **more}
 
 
-class MLPClassifier(_Perceptron, Twin, parent.MLPClassifier):
+class MLPClassifier(_Perceptron, Predictions, Twin, parent.MLPClassifier):
     """Multi-layer perceptron that classifies: minimises the cross-entropy by Adam, gradient descent or L-BFGS.
 
     ``min mean_i v_i log(1 / P(y_i | x_i)) + alpha |coefs|^2 / (2 n)``, n the samples of a batch, with P the softmax
@@ -338,9 +340,9 @@ class MLPClassifier(_Perceptron, Twin, parent.MLPClassifier):
         y : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Labels out of ``classes_``, or for multilabel targets 0 or 1 for each.
         """
-        found = self._answer(X, None, "predict")
+        found = self._outputs(X, None, "predict")
         if found is None:
-            return super().predict(X)
+            return super(Predictions, self).predict(X)  # that mixin's does not know of several labels a sample
         if self.out_activation_ == "softmax":
             return self.classes_[found.argmax(axis=1)]
         if self.n_outputs_ == 1:
@@ -349,49 +351,22 @@ class MLPClassifier(_Perceptron, Twin, parent.MLPClassifier):
                 return self.classes_[(found > 0.5).view(np.int8)]
         return self._label_binarizer.inverse_transform(found)
 
-    def predict_proba(self, X: Any) -> Array:
-        """Return the probability of every class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
-        found = self._answer(X, None, "predict_proba")
-        if found is None:
-            return super().predict_proba(X)
-        if self.n_outputs_ != 1:
+    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return probabilities or their logarithms; None leaves it to scikit-learn."""
+        if answer == posterior.LOG_POSTERIOR:
+            return self._log_proba(X, method)
+        found = self._outputs(X, None, method)
+        if found is None or self.n_outputs_ != 1:
             return found
         p = np.empty((len(found), 2), found.dtype)
         np.subtract(1, found[:, 0], out=p[:, 0])
         p[:, 1] = found[:, 0]
         return p
 
-    def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithm of the probability of every class.
-
-        Finite where a probability itself is too small for a floating-point number.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The samples.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes)
-            One column for each class of ``classes_``.
-        """
+    def _log_proba(self, X: Any, method: str) -> Array | None:
         softmax = self.__dict__.get("out_activation_") == "softmax"
-        found = self._answer(X, "log_softmax" if softmax else "identity", "predict_log_proba")
-        if found is None:
-            return super().predict_log_proba(X)
-        if softmax:
+        found = self._outputs(X, "log_softmax" if softmax else "identity", method)
+        if found is None or softmax:
             return found
         if self.n_outputs_ != 1:
             # of a probability that rounds to 1 the logarithm is 0, so that both have their largest in one place
@@ -454,7 +429,7 @@ class MLPRegressor(_Perceptron, Twin, parent.MLPRegressor):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values.
         """
-        found = self._answer(X, None, "predict")
+        found = self._outputs(X, None, "predict")
         if found is None:
             return super().predict(X)
         return found.ravel() if found.shape[1] == 1 else found

@@ -21,23 +21,30 @@ _apply_sparse_rows = specialise(inference.apply_sparse_rows, _DTYPES, INDEX_DTYP
 _BLOCK = 256  # rows: enough for BLAS, and few enough for their layers to stay in cache
 
 
-class Predictions:
+class Outputs:
     """Mixin: what the network makes of samples, for :meth:`_forward_pass_fast` and all that is made of it."""
 
     _forward_methods: dict[str, Any]  # what scikit-learn's answer is made of, as the kernels stand for it
 
     def _forward_pass_fast(self, X: Any, check_input: bool = True) -> Array:
         """Return the last layer's outputs, of shape (n_samples, n_outputs)."""
-        found = self._answer(X, None, "_forward_pass_fast", check_input)
+        found = self._outputs(X, None, "_forward_pass_fast", check_input)
         return super()._forward_pass_fast(X, check_input=check_input) if found is None else found  # type: ignore[misc]
 
-    def _answer(self, X: Any, output: str | None, method: str, check_input: bool = True) -> Array | None:
+    def _outputs(self, X: Any, output: str | None, method: str, check_input: bool = True) -> Array | None:
         """Return the last layer's outputs, under another activation if one is given; None leaves it to scikit-learn."""
         if overrides(self, self._forward_methods):
             fall_back(self, method, REPLACED)
             return None
         state = self.__dict__
         kind = type(X)
+        if kind is np.ndarray and "coefs_" in state and "feature_names_in_" not in state:
+            hidden, last = layers.ACTIVATIONS[state["activation"]], layers.ACTIVATIONS[output or self.out_activation_]  # type: ignore[attr-defined]
+            found = inference.few_rows(
+                state["coefs_"], state.get("intercepts_"), hidden, last, X, state.get("n_features_in_", -1)
+            )
+            if found is not None:
+                return found
         checked = False
         if check_input:
             checked = (
