@@ -9,6 +9,7 @@ import mathematics
 import networks
 import numpy as np
 import peers
+import rows
 import scipy.sparse as sp
 import sklearn.feature_extraction.text
 import sklearn.naive_bayes
@@ -172,11 +173,11 @@ def whole_story(module: Any, texts: Any) -> Work:
     return Work(call)
 
 
-def one_through_pipeline(module: Any, texts: Any) -> Work:
+def one_through_pipeline(module: Any, texts: Any, method: str) -> Work:
     naive_bayes = deciban.naive_bayes if module is deciban.feature_extraction.text else sklearn.naive_bayes
     pipeline = make_pipeline(module.CountVectorizer(), naive_bayes.MultinomialNB())
-    pipeline.fit(texts.train, texts.train_labels)
-    return Work(lambda _: np.concatenate([pipeline.predict([document]) for document in texts.test[:N_ONE]]))
+    answer = getattr(pipeline.fit(texts.train, texts.train_labels), method)
+    return Work(lambda _: np.concatenate([answer([document]) for document in texts.test[:N_ONE]]))
 
 
 # --- plain NumPy and SciPy, as a careful user would write it ---------------------------------------------------------
@@ -347,8 +348,14 @@ def _end_to_end_problems() -> list[Problem]:
     return [
         problem("count, fit, count, predict", contenders=text(whole_story), agree=same_labels),
         problem(
+            "one document, Pipeline.predict_proba",
+            contenders=text(partial(one_through_pipeline, method="predict_proba")),
+            agree=same_scores,
+            n_calls=N_ONE,
+        ),
+        problem(
             "one document, Pipeline.predict",
-            contenders=(*text(one_through_pipeline), fasttext),
+            contenders=(*text(partial(one_through_pipeline, method="predict")), fasttext),
             agree=same_labels,
             n_calls=N_ONE,
         ),
@@ -362,4 +369,5 @@ PROBLEMS = [
     *mathematics.PROBLEMS,
     *networks.PROBLEMS,
     *stochastic.PROBLEMS,
+    *rows.PROBLEMS,
 ]

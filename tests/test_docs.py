@@ -21,15 +21,30 @@ def test_docstrings(name):
     assert doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS).failed == 0
 
 
-@pytest.mark.parametrize(
-    "cls", [*deciban.patch._CLASSES["naive_bayes"], *deciban.patch._CLASSES["feature_extraction.text"]]
-)
-def test_every_estimator_has_an_example_of_our_own(cls):
-    module = "naive_bayes" if cls in deciban.patch._CLASSES["naive_bayes"] else "feature_extraction.text"
-    doc = getattr(importlib.import_module(f"deciban.{module}"), cls).__doc__
-    assert "Examples" in doc
-    assert f"from deciban.{module} import" in doc
-    assert "References" in doc
+def estimators():
+    rooms = {**deciban.patch._CLASSES, "generative": importlib.import_module("deciban.generative").__all__}
+    for room, names in rooms.items():
+        for name in names:
+            cls = getattr(importlib.import_module(f"deciban.{room}"), name)
+            if isinstance(cls, type):
+                yield pytest.param(room, cls, id=f"{room}.{name}")
+
+
+@pytest.mark.parametrize(("room", "cls"), estimators())
+def test_every_estimator_has_an_example_of_our_own(room, cls):
+    assert "Examples" in cls.__doc__
+    assert f"from deciban.{room} import" in cls.__doc__
+    assert "References" in cls.__doc__
+
+
+def test_estimators_of_every_room_are_among_them():
+    assert {room for room, _ in (case.values for case in estimators())} >= {
+        "feature_extraction.text",
+        "generative",
+        "linear_model",
+        "naive_bayes",
+        "neural_network",
+    }
 
 
 def test_the_readme(capsys):
