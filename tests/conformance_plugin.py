@@ -4,6 +4,7 @@ from functools import partial
 from types import FunctionType
 
 import deciban.patch
+from deciban.linear_model import _logistic
 
 
 def class_of(value):
@@ -15,9 +16,13 @@ def class_of(value):
 
 def pytest_collection_finish(session):
     replaced = {name for names in deciban.patch._CLASSES.values() for name in names}
+    modules = {item.module for item in session.items}
+    for module in modules:  # a private part of LogisticRegressionCV.fit, where ours has its own
+        if hasattr(module, "_log_reg_scoring_path"):
+            module._log_reg_scoring_path = _logistic._log_reg_scoring_path
     seen = {
         (name, class_of(value).__module__)
-        for module in {item.module for item in session.items}
+        for module in modules
         for name, value in vars(module).items()
         if name in replaced
     }

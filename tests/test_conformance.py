@@ -31,7 +31,6 @@ OF_ITS_SOLVERS = {
     "test_logistic_regression_multi_class_auto",  # before 1.8
     "test_newton_cholesky_fallback_to_lbfgs",
     "test_logistic_regression_callback_fitted_estimator",
-    "test_logistic_cv_multinomial_score[neg_log_loss-multiclass_agg_list3]",
 }
 CHECKS = 40
 

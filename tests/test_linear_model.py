@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 import deciban
 from deciban._kernels import logistic
-from deciban.linear_model import LogisticRegression, LogisticRegressionCV, _blocks, _newton
+from deciban.linear_model import LogisticRegression, LogisticRegressionCV, _blocks, _logistic, _newton
 from deciban.linear_model._newton import _NO_TABLE, Problem, minimise
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
@@ -369,6 +369,19 @@ class TestFit:
         with caplog.at_level(logging.INFO, "deciban"):
             LogisticRegression().fit(X, y).predict_proba(X)
         assert not caplog.text
+
+    def test_liblinear_falls_back_for_several_classes_and_says_so(self, caplog):
+        X, y = make(0, 60, 4, 3)
+        options = 1.0, True, 1.0, None, "l2", False, 0, 100, 1e-4  # as its fit calls it until scikit-learn 1.8
+        with caplog.at_level(logging.INFO, "deciban"):
+            coef, intercept, _ = _logistic._liblinear(
+                X, y, *options, np.random.RandomState(0)
+            )  # until scikit-learn 1.8
+        assert coef.shape == (3, 4)
+        assert np.shape(intercept) == (3,)
+        assert "runs scikit-learn's code" in caplog.text
+        with deciban.config_context(fallback="error"), pytest.raises(deciban.FallbackError, match="more than two"):
+            _logistic._liblinear(X, y, *options)
 
 
 class TestPredictions:

@@ -151,12 +151,30 @@ class Ascent:
             probability = np.exp(log_p, out=log_p)
         return probability, -float(weights @ own)
 
-    def steepest(self) -> float:
-        """Return the largest component of the gradient where f was last measured."""
-        n_columns = self.problem.shape[1]
+    def flat(self, gap: float, tol: float) -> bool:
+        """Return whether no component of the gradient is above ``tol`` where f was last measured.
+
+        Along one coefficient f curves by c at most, so that its gradient is at most ``sqrt(2 c gap)``: mostly that will
+        do, where it is known how far above the minimum f may be.
+        """
+        problem, n_columns = self.problem, self.problem.shape[1]
         residual = self.probability
         residual[:, :n_columns] -= self.onehot
-        residual *= self.problem.weights[:, np.newaxis]
+        residual *= problem.weights[:, np.newaxis]
+        free = False
+        if self.samples.intercept:
+            slope = residual[:, :n_columns].sum(axis=0)
+            if self.held:
+                slope += self.strength * self.offset[:n_columns] / self.scale**2
+            if not np.abs(slope).max() <= tol:
+                return False
+            free = not self.held
+        curvature = 0.25 * float(problem.weights @ self.squares) + self.strength
+        # beside a free intercept the gap is known about
+        return (8.0 if free else 2.0) * curvature * gap <= tol * tol or self._steepest(residual) <= tol
+
+    def _steepest(self, residual: Array) -> float:
+        """Return the largest component of the gradient, but for the intercepts."""
         gradient = aligned_empty(self.W.shape)
         strips = cut(len(gradient), max(1, _CELLS // gradient.shape[1]))
         run_blocks(lambda block, _: gradient[slice(*strips[block])].fill(0.0), len(strips))
@@ -169,12 +187,7 @@ class Ascent:
             found[block] = float(np.abs(gradient[rows]).max(initial=0.0))
 
         run_blocks(task, len(strips))
-        if self.samples.intercept:
-            slope = residual[:, :n_columns].sum(axis=0)
-            if self.held:
-                slope += self.strength * self.offset[:n_columns] / self.scale**2
-            found.append(float(np.abs(slope).max()))
-        return max(found)
+        return max(found, default=0.0)
 
     def bound(self) -> float:
         """Return what f cannot fall below: the dual's value, less what a free intercept out of balance may hide."""
@@ -226,7 +239,8 @@ def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
         # the gap was measured on the way, a sample at a time: what is left now is about as much less as it was then
         if gap * shrinks <= wanted:
             bound = ascent.bound()
-            if ascent.measure() - bound <= tolerated(tol, bound) and ascent.steepest() <= tol:
+            left = ascent.measure() - bound
+            if left <= tolerated(tol, bound) and ascent.flat(left, tol):
                 return Result(ascent.table(), n_iter, True)
             if gap == 0:
                 break

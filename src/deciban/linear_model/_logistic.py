@@ -182,6 +182,7 @@ def _liblinear(
     """Return coefficients, intercept and iterations of the problem with a penalised intercept, as scikit-learn's."""
     classes = np.unique(y)
     if len(classes) != 2:
+        fall_back(LogisticRegression(), "fit", '"liblinear" has more than two classes')
         return theirs._fit_liblinear(
             X, y, C, fit_intercept, intercept_scaling, class_weight, penalty, dual, verbose, max_iter, tol,
             random_state, sample_weight=sample_weight,

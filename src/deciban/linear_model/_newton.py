@@ -137,13 +137,15 @@ class Problem:
 
         def add(start: int, stop: int, out: Array) -> None:
             X = self.samples.dense(slice(start, stop))
-            if self.samples.intercept:
-                X = np.column_stack([X, np.ones(len(X))])
             p = self.curvature[start:stop]
             if n_columns == 1:
-                rooted = np.sqrt(p) * X
+                rooted, root = np.empty((len(X), size)), np.sqrt(p)
+                np.multiply(X, root, out=rooted[:, : X.shape[1]])
+                rooted[:, X.shape[1] :] = root  # of the intercept
                 out += rooted.T @ rooted  # BLAS makes one half of it
                 return
+            if self.samples.intercept:
+                X = np.column_stack([X, np.ones(len(X))])
             v = self.weights[start:stop, np.newaxis]
             spread = ((np.sqrt(v) * p)[:, :, np.newaxis] * X[:, np.newaxis]).reshape(len(X), size)
             product = (spread.T @ spread).reshape(n_columns, n_features, n_columns, n_features)
