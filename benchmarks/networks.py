@@ -121,7 +121,7 @@ def until(library: str, n_threads: int) -> Callable[[Any], Work]:
         def call(_state: Any) -> float:
             if torch is None:
                 model = _module(library).MLPClassifier(batch_size=BATCH, random_state=0)
-                train = partial(model.partial_fit, known.X, known.y, classes)
+                train = partial(model.partial_fit, known.X, known.y, classes=classes)
             else:
                 torch.begin()
                 model, train = torch, torch.epoch
