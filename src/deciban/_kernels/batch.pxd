@@ -165,11 +165,9 @@ cdef inline void _do_layer(real_t* _type, job* own, Py_ssize_t index, Py_ssize_t
     cdef real_t* before = <real_t*> own.before
     cdef real_t* outputs = <real_t*> own.outputs
     cdef uint64_t* marks
-    cdef Py_ssize_t n_marked
     if own.marks[index] != NULL:
         marks = own.marks[index] + start * n_words(on.n_in)
-        n_marked = mark(inputs + start * on.n_in, stop - start, on.n_in, marks)
-        if are_few(_type, n_marked, (stop - start) * on.n_in, on.n_out):
+        if are_few(mark(inputs + start * on.n_in, stop - start, on.n_in, marks), (stop - start) * on.n_in):
             multiply_marked(
                 inputs + start * on.n_in, on.n_in, 1, marks, stop - start, on.n_in, parameters + on.coef, on.n_out,
                 (before if on.activation == GELU else outputs) + table(own.net, index) + start * on.n_out)
@@ -314,7 +312,7 @@ cdef inline bint _skip_zeros(real_t* _type, job* own, const piece* part, Py_ssiz
     if own.marks[part.index] == NULL:
         return False
     n_marked = turn(own.marks[part.index], own.n_rows, n_words(on.n_in), first, last, turned)
-    if not are_few(_type, n_marked, own.n_rows * (min(last * WORD, on.n_in) - first * WORD), on.n_out):
+    if not are_few(n_marked, own.n_rows * (min(last * WORD, on.n_in) - first * WORD)):
         return False
     multiply_marked(
         _inputs(_type, own, part.index) + part.start, 1, on.n_in,

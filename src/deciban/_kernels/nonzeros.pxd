@@ -16,11 +16,9 @@ cdef inline bint is_worthwhile(real_t* _type, Py_ssize_t n_columns) noexcept nog
     return n_columns * sizeof(real_t) >= 256
 
 
-cdef inline bint are_few(real_t* _type, Py_ssize_t n_marked, Py_ssize_t n, Py_ssize_t n_columns) noexcept nogil:
-    # Whether so few are marked that it is. With rows of up to 1024 bytes it is no slower where no element is zero: BLAS
-    # prepares both matrices for products that are soon done (200 x 784 by 784 x 100 and its gradient: 0.12 s each for
-    # 300 of them in float, 0.12 and 0.15 by OpenBLAS; 0.24 and 0.25 in double, 0.24 and 0.27; Zen 4).
-    return n_columns * sizeof(real_t) <= 1024 or 4 * n_marked <= 3 * n
+cdef inline bint are_few(Py_ssize_t n_marked, Py_ssize_t n) noexcept nogil:
+    # Whether so few are marked that it is.
+    return 4 * n_marked <= 3 * n
 
 
 cdef Py_ssize_t mark(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n_columns, uint64_t* marks) noexcept nogil
