@@ -804,3 +804,63 @@ def test_models_in_pipelines_and_odd_labels():
         cross_entropy(SVC().fit(counts, labels), counts, labels)
     with pytest.raises(TypeError, match="does not model samples"):
         log_likelihood(IsolationForest(n_estimators=2).fit(counts), counts)
+
+
+UNUSUAL = [0.0, -0.0, 1.0, 0.5, 5e-324, 1e-310, 3e-308, 1e-290, 1e-250, 1e250, 1e300, 1.7e308, -1.0, np.inf, np.nan]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize("n", [3, 10, 40, 300])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_that_fast_logarithms_do_not_take(name, dtype, n):
+    """Denormal, huge, negative and infinite numbers, alone in a row or among ordinary ones, short rows and long."""
+    unusual = np.array(UNUSUAL)
+    if dtype == np.float32:
+        with np.errstate(over="ignore", under="ignore"):
+            unusual = np.append(unusual.astype(dtype), [1e-45, 1e-39, 1e-37, 1e-31, 1e31, 3e38]).astype(dtype)
+    pairs = [(x, y) for x in unusual for y in unusual]
+    rng = np.random.default_rng(0)
+    for others in (0.0, 1.0):
+        p, q = (others * rng.uniform(0.1, 1, (len(pairs), n)).astype(dtype) for _ in range(2))
+        if others == 0:
+            q[:] = 1
+        p[:, n // 2], q[:, n // 2] = np.array(pairs).T
+        got = measure(name, p, q)
+        with np.errstate(all="ignore"):
+            wide_p, wide_q = p.astype(np.longdouble), q.astype(np.longdouble)
+            terms = terms_in_longdouble(name, wide_p, wide_q)
+            want = terms.sum(axis=1)
+            scale = np.where(np.isfinite(terms), np.abs(terms), 0).sum(axis=1)
+        limits = np.finfo(dtype)
+        used = p if name == "entropy" else p + q
+        assert np.isnan(got[np.isnan(used).any(axis=1) & ~np.isinf(used).any(axis=1)]).all()
+        ruled_out = np.isinf(want) & np.isfinite(p).all(axis=1) & np.isfinite(q).all(axis=1)
+        np.testing.assert_array_equal(got[ruled_out], want[ruled_out])
+        finite = (
+            np.isfinite(want) & (scale < limits.max / 1e4) & np.isfinite(p).all(axis=1) & np.isfinite(q).all(axis=1)
+        )
+        tolerance = 4 * limits.eps * n * (scale + (p + q).sum(axis=1)) + 4e3 * limits.smallest_subnormal
+        wrong = np.abs(got[finite] - want[finite]) > tolerance[finite]
+        assert not wrong.any(), (np.array(pairs)[finite][wrong], got[finite][wrong], want[finite][wrong])
+
+
+def terms_in_longdouble(name, p, q):
+    """Terms with SciPy's conventions for zeros and negative numbers."""
+
+    def product(x, y):  # x log y, 0 for x = 0
+        return np.where(x == 0, np.where(np.isnan(y), y, 0), x * np.log(np.where(y < 0, np.nan, y)))
+
+    def relative(x, y):
+        found = np.where(x == 0, 0, x * (np.log(np.where(x > 0, x, 1)) - np.log(np.where(y > 0, y, 1))))
+        found = np.where((x < 0) | (y < 0) | ((x > 0) & (y == 0)), np.inf, found)
+        return np.where(np.isfinite(x) & np.isfinite(y), found, np.nan)
+
+    if name == "entropy":
+        return np.where(p < 0, -np.inf, -product(p, np.where(p < 0, 1, p)))
+    if name == "cross_entropy":
+        return -product(p, q)
+    if name == "kl_divergence":
+        return relative(p, q)
+    middle = (p + q) / 2
+    return (relative(p, middle) + relative(q, middle)) / 2

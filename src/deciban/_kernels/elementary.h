@@ -38,6 +38,8 @@ typedef int32_t signed_bits;
 #define LN2_LOW 0x1.7f7d1cp-20f
 #define ROOT_HALF 0x1.6a09e6p-1f
 #define ROOT_TWO 0x1.6a09e6p0f
+#define TINY 0x1p-100f
+#define VAST 0x1p100f
 #else
 typedef double real;
 typedef uint64_t bits;
@@ -59,7 +61,10 @@ typedef int64_t signed_bits;
 #define LN2_LOW 0x1.ef35793c7673p-45
 #define ROOT_HALF 0x1.6a09e667f3bcdp-1
 #define ROOT_TWO 0x1.6a09e667f3bcdp0
+#define TINY 0x1p-900
+#define VAST 0x1p900
 #endif
+#define SIGN ((bits)1 << (sizeof(bits) * 8 - 1))
 
 static inline bits to_bits(real x) {
     bits b;
@@ -73,8 +78,8 @@ static inline real from_bits(bits b) {
     return x;
 }
 
-/* e^r - 1 for |r| <= ln(2) / 2. */
-static inline real exp_rest(real r) {
+/* (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2. */
+static inline real exp_tail(real r) {
 #ifdef REAL_IS_FLOAT
     real p = 0.0013950540451332927f;
     p = p * r + 0.008368917740881443f;
@@ -93,8 +98,11 @@ static inline real exp_rest(real r) {
     p = p * r + 0x1.5555555555561p-3;
     p = p * r + 0x1.000000000000cp-1;
 #endif
-    return r + r * (r * p);
+    return p;
 }
+
+/* e^r - 1. */
+static inline real exp_rest(real r) { return r + r * (r * exp_tail(r)); }
 
 /* exp(x) / 2^n, and in the low bits of *exponent n + those of `rounding`, which is ROUNDING plus a small integer. */
 static inline real exp_fraction(real x, real rounding, bits *exponent) {
@@ -114,12 +122,22 @@ static inline real exp_point(real x) {
     return p * from_bits(half << MANTISSA) * from_bits((exponent - half) << MANTISSA);
 }
 
-/* exp(x) 2^RAISE for x that is not positive: a normal number, or NaN. */
+/* -|x| */
+static inline real minus_size(real x) { return from_bits(to_bits(x) | SIGN); }
+
+/* exp(x) 2^RAISE for x that is not positive: a normal number, or NaN. For double it rounds once, and hardly more: to 1 + r
+ * is added what it lacks, and what r does. Of float, memory asks for twice as many, and the error stays below 1 ulp. */
 static inline real exp_raised(real x) {
     x = x < EXP_VANISHES ? EXP_VANISHES : x;
-    bits exponent;
-    real p = exp_fraction(x, ROUNDING + BIAS + RAISE, &exponent);
-    return p * from_bits(exponent << MANTISSA); /* the bits above n leave the word */
+    real shifted = x * LOG2_E + (ROUNDING + BIAS + RAISE);
+    real n = shifted - (ROUNDING + BIAS + RAISE);
+    real high = x - n * LN2_HIGH, r = high - n * LN2_LOW, scale = from_bits(to_bits(shifted) << MANTISSA);
+#ifdef REAL_IS_FLOAT
+    return (1 + exp_rest(r)) * scale;
+#else
+    real sum = 1 + r, lost = (r - (sum - 1)) + ((high - r) - n * LN2_LOW);
+    return (sum + (r * (r * exp_tail(r)) + lost)) * scale;
+#endif
 }
 
 /* e^x - 1, which keeps its relative accuracy near 0; beyond |x| = 60 as at 60, where 1 is lost or all that is left. */
@@ -243,13 +261,56 @@ static inline real log_point(real x) {
     return x <= LARGEST ? found : x; /* infinity, NaN */
 }
 
-/* log(1 + x); what 1 + x rounds off, c, is added to the fraction of the sum. */
-static inline real log1p_point(real x) {
-    real u = 1 + x, c = x >= 1 ? 1 - (u - x) : x - (u - 1), k, low;
+/* log(1 + x) of a number that is not negative nor infinite; what 1 + x rounds off, c, is added to the fraction of the sum. */
+static inline real log1p_parts(real x, real *low) {
+    real u = 1 + x, c = x >= 1 ? 1 - (u - x) : x - (u - 1), k;
     real m = fraction(u, &k);
-    real found = log_near((m - 1) + c * (m / u), k, &low);
+    return log_near((m - 1) + c * (m / u), k, low);
+}
+
+static inline real log1p_point(real x) {
+    real u = 1 + x, low, found = log1p_parts(x, &low);
     found = found + low;
     found = u > 0 ? found : u == 0 ? -INFINITY : NAN;
     found = u == 1 ? x : found; /* the quotient would halve denormal numbers */
     return x <= LARGEST ? found : x;
+}
+
+/* --- brief forms, which lose a last place that nobody sees in a sum --- */
+
+/* log(x) of a normal number; of 0 something finite. */
+static inline real log_brief(real x) {
+    bits b = to_bits(x) + (((bits)BIAS << MANTISSA) - to_bits(ROOT_HALF));
+    real k = from_bits((b >> MANTISSA) | to_bits(TWO_TO_MANTISSA)) - (TWO_TO_MANTISSA + BIAS);
+    real m = from_bits((b & (((bits)1 << MANTISSA) - 1)) + to_bits(ROOT_HALF)), s = (m - 1) / (m + 1);
+    return k * (LN2_HIGH + LN2_LOW) + s * (2 + atanh_rest(s));
+}
+
+/* log(x / y) = k ln(2) + 2 atanh(s), |s| < 0.2005, for normal numbers; returns s. The bits of a number are nearly its
+ * logarithm (Mitchell, Computer multiplication and division using binary logarithms, 1962): the difference of theirs,
+ * rounded, is the power of 2 that y is multiplied by so that x / y lies within [0.666, 1.502]. For x near y it is 1. */
+static inline real ratio_parts(real x, real y, real *k) {
+    bits apart = to_bits(x) - to_bits(y) + (SIGN + ((bits)1 << (MANTISSA - 1)));
+    *k = from_bits((apart >> MANTISSA) | to_bits(TWO_TO_MANTISSA)) - (TWO_TO_MANTISSA + (2 * BIAS + 2));
+    y = from_bits(to_bits(y) + ((apart & ~(((bits)1 << MANTISSA) - 1)) - SIGN));
+    return (x - y) / (x + y);
+}
+
+/* 2 atanh(s) / s - 2, for s^2 up to 0.0402. */
+static inline real atanh_rest_brief(real s) {
+    real z = s * s;
+#ifdef REAL_IS_FLOAT
+    real p = 0.2996279f;
+    p = p * z + 0.39978802f;
+    p = p * z + 0.66666716f;
+#else
+    real p = 0x1.35b99f3a4cd26p-3;
+    p = p * z + 0x1.38ffd7ff2ea9cp-3;
+    p = p * z + 0x1.746bd7ec3f49dp-3;
+    p = p * z + 0x1.c71c3c49cff06p-3;
+    p = p * z + 0x1.249249529dd5cp-2;
+    p = p * z + 0x1.999999997bed9p-2;
+    p = p * z + 0x1.555555555556ep-1;
+#endif
+    return p * z;
 }

@@ -47,6 +47,14 @@ typedef struct {
         double (*sum_kl_div)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);               \
         double (*sum_cross)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                \
         double (*sum_js)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                   \
+        /* The terms of these sums, where none is negative, infinite or NaN; else 0 is returned, and they do not hold. */ \
+        int (*terms_entr)(const real *p, ptrdiff_t n, real *terms);                                                    \
+        int (*terms_rel_entr)(const real *p, const real *q, ptrdiff_t n, real *terms);                                 \
+        int (*terms_kl_div)(const real *p, const real *q, ptrdiff_t n, real *terms);                                   \
+        int (*terms_cross)(const real *p, const real *q, ptrdiff_t n, real *terms);                                    \
+        int (*terms_js)(const real *p, const real *q, ptrdiff_t n, real *terms);                                       \
+        /* The sum of each of n_rows runs of n terms. */                                                               \
+        void (*sum_rows)(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out);                               \
     } type;
 
 SPECIAL_OPS(special_double_ops, double)

@@ -39,6 +39,12 @@ cdef extern from "special.h":
         double (*sum_cross)(
             const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
         double (*sum_js)(const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        int (*terms_entr)(const double* p, Py_ssize_t n, double* terms) noexcept nogil
+        int (*terms_rel_entr)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
+        int (*terms_kl_div)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
+        int (*terms_cross)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
+        int (*terms_js)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
+        void (*sum_rows)(const double* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
     ctypedef struct special_float_ops:
         void (*expit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
@@ -67,6 +73,12 @@ cdef extern from "special.h":
         double (*sum_cross)(
             const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
         double (*sum_js)(const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+        int (*terms_entr)(const float* p, Py_ssize_t n, float* terms) noexcept nogil
+        int (*terms_rel_entr)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
+        int (*terms_kl_div)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
+        int (*terms_cross)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
+        int (*terms_js)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
+        void (*sum_rows)(const float* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
     const special_double_ops* special_double_select() noexcept nogil
     const special_float_ops* special_float_select() noexcept nogil
