@@ -79,7 +79,7 @@ static inline int team_work(team *own, ptrdiff_t worker) {
 
 /* The leader, worker 0: do a phase of fewer than TEAM_TASKS tasks. */
 static inline void team_phase(team *own, ptrdiff_t n_tasks) {
-    uint64_t phase = (own->ticket >> 2 * TEAM_BITS) + 1;
+    uint64_t phase = (__atomic_load_n(&own->ticket, __ATOMIC_RELAXED) >> 2 * TEAM_BITS) + 1;
     int spins = 0;
     __atomic_store_n(&own->n_done, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&own->ticket, phase << 2 * TEAM_BITS | (uint64_t)n_tasks << TEAM_BITS, __ATOMIC_RELEASE);

@@ -157,7 +157,7 @@ static int flush(cutter_t *cutter) {
             }
         }
     }
-    if (cutter->record) {
+    if (cutter->record && n_ids) { /* no memcpy from nowhere, which C leaves undefined even for no bytes */
         if (GROW(scratch->word_ids, scratch->word_ids_capacity, scratch->n_word_ids + n_ids)) return TEXT_NO_MEMORY;
         memcpy(scratch->word_ids + scratch->n_word_ids, ids, n_ids * sizeof(uint32_t));
         scratch->n_word_ids += n_ids;
