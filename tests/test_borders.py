@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
@@ -15,10 +16,11 @@ from deciban.linear_model import LogisticRegression, SGDClassifier
 from deciban.neural_network import MLPClassifier, MLPRegressor
 
 N_ROWS, N_FEATURES = 40, 6
+L1 = {"l1_ratio": 1.0} if sklearn.__version__ >= "1.8" else {"penalty": "l1"}
 
 MODELS = {
     "logistic": lambda: LogisticRegression(),
-    "logistic-l1": lambda: LogisticRegression(solver="saga", l1_ratio=1.0, max_iter=20),
+    "logistic-l1": lambda: LogisticRegression(solver="saga", max_iter=20, **L1),
     "logistic-dual": lambda: LogisticRegression(solver="saga", max_iter=20),
     "sgd": lambda: SGDClassifier(random_state=0, max_iter=5),
     "sgd-averaged": lambda: SGDClassifier(loss="log_loss", penalty="l1", average=True, random_state=0, max_iter=5),
