@@ -17,17 +17,23 @@ def same(printed, shown):
     return next(words) == next(words) and numbers == pytest.approx(expected, rel=0.01, abs=0.021)
 
 
-def test_the_page(newsgroups, tmp_path, monkeypatch, capsys):  # noqa: ARG001
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    pytest.importorskip("matplotlib", reason="the plots need matplotlib").use("Agg")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "images").mkdir()
-    page = (DOCS / "tutorial.md").read_text()
+def run(name, capsys):
+    """Run a page's examples, one after the other; see that they print what it shows; return its text."""
+    page = (DOCS / name).read_text()
     names = {}
     for code, shown in BLOCK.findall(page):
         exec(code, names)
         printed = capsys.readouterr().out
         assert same(printed, shown), f"printed\n{printed}\nthe page shows\n{shown}"
+    return page
+
+
+def test_the_page(newsgroups, tmp_path, monkeypatch, capsys):  # noqa: ARG001
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    pytest.importorskip("matplotlib", reason="the plots need matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    page = run("tutorial.md", capsys)
     images = re.findall(r"!\[.*?\]\((.*?)\)", page)
     assert images
     for image in images:
@@ -35,22 +41,14 @@ def test_the_page(newsgroups, tmp_path, monkeypatch, capsys):  # noqa: ARG001
 
 
 def test_the_page_on_streams(newsgroups, capsys):  # noqa: ARG001
-    names = {}
-    for code, shown in BLOCK.findall((DOCS / "streaming.md").read_text()):
-        exec(code, names)
-        assert same(capsys.readouterr().out, shown)
+    run("streaming.md", capsys)
 
 
 def test_the_page_on_models_that_generate(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib", reason="the plots need matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
-    page = (DOCS / "generative.md").read_text()
-    names = {}
-    for code, shown in BLOCK.findall(page):
-        exec(code, names)
-        printed = capsys.readouterr().out
-        assert same(printed, shown), f"printed\n{printed}\nthe page shows\n{shown}"
+    page = run("generative.md", capsys)
     drawn = {f"images/{path.name}" for path in (tmp_path / "images").iterdir()}
     images = set(re.findall(r"!\[.*?\]\((.*?)\)", page))
     assert drawn <= images
