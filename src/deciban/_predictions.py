@@ -80,6 +80,19 @@ class Predictions:
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
+        return None if self._replaced(answer, method) else self._found(X, answer, method)
+
+    def _found(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return the answer of whatever method, which nothing replaces; None leaves it to scikit-learn."""
+        found = self._few(X, answer)
+        return self._any(X, answer, method) if found is None else found
+
+    def _few(self, X: Any, answer: int) -> Array | None:  # noqa: ARG002
+        """Return the answer for a few plain rows; None sends it the long way."""
+        return None
+
+    def _any(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return the answer for any samples; None leaves it to scikit-learn."""
         raise NotImplementedError
 
     def _replaced(self, answer: int, method: str) -> bool:

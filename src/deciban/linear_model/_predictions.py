@@ -48,19 +48,7 @@ class LinearPredictions(Predictions):
             return super().decision_function(X)  # type: ignore[misc]
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
-        if self._replaced(answer, method):
-            return None
-        return self._found(X, answer, method)
-
-    def _found(self, X: Any, answer: int, method: str) -> Array | None:
-        """Return the answer of whatever method, which nothing replaces; None leaves it to scikit-learn."""
-        found = self._few(X, answer)
-        return self._any(X, answer, method) if found is None else found
-
     def _few(self, X: Any, answer: int) -> Array | None:
-        """Return the answer for a few plain rows; None sends it the long way."""
         state = self.__dict__
         if type(X) not in PLAIN_TYPES or "feature_names_in_" in state:
             return None

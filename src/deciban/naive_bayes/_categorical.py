@@ -212,9 +212,7 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
             counted.starts = starts
         self._update_class_log_prior(class_prior=self.class_prior)
 
-    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._replaced(answer, method):
-            return None
+    def _any(self, X: Any, answer: int, method: str) -> Array | None:
         check_is_fitted(self)
         rows = self._check_X(X).astype(np.int64, copy=False)
         table, starts = self._scores()

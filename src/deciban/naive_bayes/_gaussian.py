@@ -225,9 +225,7 @@ class GaussianNB(JointPredictions, Generates, Twin, parent.GaussianNB):
     def _class_prior(self) -> Array:
         return self.class_prior_
 
-    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._replaced(answer, method):
-            return None
+    def _any(self, X: Any, answer: int, method: str) -> Array | None:
         if sklearn.get_config()["array_api_dispatch"]:
             fall_back(self, method, "array-API dispatch is on")
             return None

@@ -62,12 +62,6 @@ class LinearPosterior(JointPredictions):
 
     class_log_prior_: Array
 
-    def _answer(self, X: Any, answer: int, method: str) -> Array | None:
-        if self._replaced(answer, method):
-            return None
-        found = self._few(X, answer)
-        return self._answer_any(X, answer, method) if found is None else found
-
     def _few(self, X: Any, answer: int) -> Array | None:
         """Return the answer for a few plain rows, by tables that are there; None sends it the long way."""
         state = self.__dict__
@@ -96,7 +90,7 @@ class LinearPosterior(JointPredictions):
         n_features = state["n_features_in_"]
         return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, largest_value, answer)
 
-    def _answer_any(self, X: Any, answer: int, method: str) -> Array | None:
+    def _any(self, X: Any, answer: int, method: str) -> Array | None:
         state = self.__dict__
         if (
             type(X) in CSR_TYPES
