@@ -540,6 +540,13 @@ class TestPredictions:
             assert got.dtype == expected.dtype
             assert_allclose(got, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
 
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_rows_that_no_class_claims(self, dtype):
+        model = quietly(SGDClassifier(loss="log_loss", random_state=0).fit, *make(0, n_classes=4))
+        model.coef_, model.intercept_ = np.zeros_like(model.coef_, dtype), np.array([-120, -200, -150, -170], dtype)
+        X = np.zeros((2, model.n_features_in_), dtype)
+        assert_allclose(model.predict_proba(X), model.to_sklearn().predict_proba(X), rtol=1e-6, atol=1e-30)
+
     def test_log_probabilities(self):
         for n_classes in (2, 4):
             X, y = make(0, n_classes=n_classes)

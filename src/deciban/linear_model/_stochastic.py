@@ -398,7 +398,10 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             return _clipped(scores)
         if scores.shape[1] == 1:
             return sigmoids(scores[:, 0], log=False).astype(scores.dtype, copy=False)
-        return share_rows(np.asarray(scores, np.float64)).astype(scores.dtype, copy=False)
+        p = share_rows(np.asarray(scores, np.float64)).astype(scores.dtype, copy=False)
+        if scores.dtype == np.float32:  # where all are 0 in that precision, none is more than the others
+            p[(expit(scores) == 0).all(axis=1)] = 1 / scores.shape[1]
+        return p
 
     @available_if(parent.SGDClassifier._check_proba)
     def predict_log_proba(self, X: Any) -> Array:
