@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
 from deciban._arrays import DATA_DTYPES, INDEX_DTYPES
-from deciban._kernels import hooks, inference, layers, posterior
+from deciban._kernels import handful, hooks, inference, layers, posterior
 from deciban.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from deciban.linear_model import LogisticRegression, SGDClassifier
 from deciban.naive_bayes import BernoulliNB, ComplementNB, MultinomialNB
@@ -43,7 +43,7 @@ def sparse(seed, n_rows, data_dtype=np.float64, index_dtype=np.int32):
 
 def few(X, table, offset, answer, linear=False, binary=False, threshold=0.0, largest_value=-1.0):
     n_features, n_columns = table.shape
-    return posterior.few_rows(X, n_features, n_columns, table, offset, linear, binary, threshold, largest_value, answer)
+    return handful.few_rows(X, n_features, n_columns, table, offset, linear, binary, threshold, largest_value, answer)
 
 
 def expected(scores, answer):
@@ -146,7 +146,7 @@ class TestKernel:
             (table.astype(int), offset), (table, offset[:-1]), (table, offset.astype(int)), (table, 0.0),
             (table, np.zeros(8)[::2]), (table, None), (None, offset), (table[:, 0], offset), (table[:, :0], offset[:0]),
         ):  # fmt: skip
-            assert posterior.few_rows(X, N_FEATURES, 4, other, some, False, False, 0.0, -1.0, posterior.JOINT) is None
+            assert handful.few_rows(X, N_FEATURES, 4, other, some, False, False, 0.0, -1.0, posterior.JOINT) is None
         table[:] = np.inf
         assert few(X, table, offset, posterior.JOINT, linear=True) is None
         with pytest.raises(ValueError, match="no answer"):

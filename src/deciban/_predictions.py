@@ -8,11 +8,11 @@ import numpy as np
 
 from deciban._arrays import CSR_TYPES, Array
 from deciban._fallback import REPLACED, fall_back, methods, overrides
-from deciban._kernels import posterior
+from deciban._kernels import handful, posterior
 from deciban._rows import labelled
 
 PLAIN_TYPES = frozenset((np.ndarray, *CSR_TYPES))
-few_rows = posterior.few_rows
+few_rows = handful.few_rows
 
 
 class Predictions:
@@ -80,15 +80,13 @@ class Predictions:
 
     def _answer(self, X: Any, answer: int, method: str) -> Array | None:
         """Return what the method asks for (for ``predict``, the index of the class); None leaves it to scikit-learn."""
-        return None if self._replaced(answer, method) else self._found(X, answer, method)
-
-    def _found(self, X: Any, answer: int, method: str) -> Array | None:
-        """Return the answer of whatever method, which nothing replaces; None leaves it to scikit-learn."""
         found = self._few(X, answer)
-        return self._any(X, answer, method) if found is None else found
+        if found is not None:
+            return found
+        return None if self._replaced(answer, method) else self._any(X, answer, method)
 
     def _few(self, X: Any, answer: int) -> Array | None:  # noqa: ARG002
-        """Return the answer for a few plain rows; None sends it the long way."""
+        """Return the answer for a few plain rows if nothing replaces what it is made of; None sends it the long way."""
         return None
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:

@@ -5,7 +5,7 @@ In Python these questions take longer than a short document's answer: 12 methods
 """
 
 
-def overrides(estimator, dict originals):
+cpdef bint overrides(object estimator, dict originals) except -1:
     """Return whether an estimator, or its class since, replaces one of these methods of the class."""
     cdef object cls = type(estimator)
     cdef dict own = estimator.__dict__

@@ -20,10 +20,8 @@ and the caller leaves those to scikit-learn, with its errors and warnings. Indic
 Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), chapter 13.
 """
 
-cimport numpy as np
 from libc.float cimport DBL_MAX
-from libc.stdint cimport int32_t, int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
@@ -31,22 +29,6 @@ from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.special cimport special_double_ops, special_double_select
 
 from libc.math cimport fabs
-
-np.import_array()
-
-ctypedef fused data_t:
-    double
-    float
-    int
-    long long
-
-ctypedef fused index_t:
-    int
-    long long
-
-ctypedef fused real_t:
-    float
-    double
 
 
 cdef extern from "vector.h":
@@ -84,19 +66,9 @@ cdef enum:
     FAR = 1024  # entries
     LANES = 8
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
-    FEW = 64  # rows
-    FEW_DENSE = 4  # rows, for BLAS does better with more
-    FEW_ENTRIES = 16384
-    FEW_CELLS = 1048576  # multiplications
 
 JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST = range(4)
 MALFORMED, NONFINITE, UNDEFINED = 1, 2, 4
-cdef enum Answer:
-    _JOINT, _LOG_POSTERIOR, _POSTERIOR, _LARGEST
-cdef enum Trouble:
-    _MALFORMED = 1
-    _NONFINITE = 2
-    _UNDEFINED = 4
 
 
 cdef inline Py_ssize_t _argmax(const double* values, Py_ssize_t n) noexcept nogil:
@@ -446,195 +418,3 @@ def gaussian_rows(
 
 
 TILE_ROWS, TILE_FEATURES = VECTOR_ROWS, FEATURES
-
-
-# --- few rows, where checks in Python would take longer than the answer -----------------------------------------------
-
-cdef bint _is_plain(object array, int n_dimensions) noexcept:
-    return (
-        type(array) is np.ndarray and np.PyArray_NDIM(array) == n_dimensions and np.PyArray_ISCARRAY_RO(array))
-
-
-cdef bint _is_number(int type_number) noexcept:
-    return type_number in (np.NPY_FLOAT64, np.NPY_FLOAT32, np.NPY_INT64, np.NPY_INT32)
-
-
-cdef void _load_numbers(const void* numbers, int type_number, Py_ssize_t n, double* out) noexcept nogil:
-    cdef Py_ssize_t i
-    if type_number == np.NPY_FLOAT64:
-        for i in range(n):
-            out[i] = (<const double*> numbers)[i]
-    elif type_number == np.NPY_FLOAT32:
-        for i in range(n):
-            out[i] = (<const float*> numbers)[i]
-    elif type_number == np.NPY_INT64:
-        for i in range(n):
-            out[i] = <double> (<const int64_t*> numbers)[i]
-    else:
-        for i in range(n):
-            out[i] = (<const int32_t*> numbers)[i]
-
-
-cdef void _load_indices(const void* indices, int type_number, Py_ssize_t n, long long* out) noexcept nogil:
-    cdef Py_ssize_t i
-    if type_number == np.NPY_INT64:
-        for i in range(n):
-            out[i] = (<const int64_t*> indices)[i]
-    else:
-        for i in range(n):
-            out[i] = (<const int32_t*> indices)[i]
-
-
-def few_rows(
-    X, Py_ssize_t n_features, Py_ssize_t n_columns, table, offset, bint linear, bint binary, double threshold,
-    double largest_value, int answer,
-):
-    """Answer for a few rows, or return None: something asks for a closer look, or there are more than a few.
-
-    Parameters
-    ----------
-    X : CSR matrix or array, or ndarray, of shape (n_rows, n_features)
-        Of exactly those classes. Numbers of other types, indices out of range and what is not finite give None.
-    n_features, n_columns : int
-        How many there should be.
-    table : ndarray of shape (n_features, n_columns), float64 or float32
-        Scores are X @ table + offset, in double precision; None if it is not contiguous.
-    offset : ndarray of shape (n_columns,), float64 or float32
-    linear : bool
-        Whether a single column is of the second of two classes, with the logistic function for its probability, and
-        scores that are not finite give None.
-    binary, threshold, answer
-        As for :func:`sparse_rows`.
-    largest_value : float
-        For the largest class by a table rounded to single precision, as for :func:`largest_rows`: a row in doubt gives
-        None. Negative for a table that is exact.
-
-    Returns
-    -------
-    out : ndarray or None
-        Of shape (n_rows,) for LARGEST, else (n_rows, n_columns); but two columns of probabilities for a logistic one.
-    """
-    cdef dict parts
-    cdef object data, indices = None, indptr = None
-    cdef Py_ssize_t n_rows, n_entries, row, k
-    cdef int data_type, table_type, offset_type, index_type = np.NPY_INT64, trouble, wanted
-    cdef bint dense = type(X) is np.ndarray, logistic
-    cdef double doubt = -1.0
-    cdef double* x
-    cdef double* scores
-    cdef double* offsets
-    cdef long long* columns
-    cdef long long* rows
-    cdef double* answers
-    cdef Py_ssize_t* largest
-    cdef np.npy_intp[2] shape
-    cdef const void* numbers
-    cdef const void* table_data
-    cdef const void* offset_data
-    cdef const void* index_data = NULL
-    cdef const void* indptr_data = NULL
-
-    if not 0 <= answer <= _LARGEST:
-        raise ValueError(f"there is no answer {answer}")
-    if not (_is_plain(table, 2) and _is_plain(offset, 1)):
-        return None
-    table_type, offset_type = np.PyArray_TYPE(table), np.PyArray_TYPE(offset)
-    if (
-        np.PyArray_DIM(table, 0) != n_features or np.PyArray_DIM(table, 1) != n_columns or n_columns < 1
-        or np.PyArray_DIM(offset, 0) != n_columns
-        or table_type not in (np.NPY_FLOAT64, np.NPY_FLOAT32) or offset_type not in (np.NPY_FLOAT64, np.NPY_FLOAT32)
-    ):
-        return None
-    if dense:
-        data = X
-        if not _is_plain(data, 2) or np.PyArray_DIM(data, 1) != n_features:
-            return None
-        n_rows = np.PyArray_DIM(data, 0)
-        n_entries = n_rows * n_features
-    else:
-        parts = X.__dict__
-        x_shape = parts.get("_shape")
-        data, indices, indptr = parts.get("data"), parts.get("indices"), parts.get("indptr")
-        if not (
-            type(x_shape) is tuple and len(<tuple> x_shape) == 2 and (<tuple> x_shape)[1] == n_features
-            and _is_plain(data, 1) and _is_plain(indices, 1) and _is_plain(indptr, 1)
-        ):
-            return None
-        n_rows = (<tuple> x_shape)[0]
-        n_entries, index_type = np.PyArray_DIM(data, 0), np.PyArray_TYPE(indices)
-        if (
-            np.PyArray_DIM(indices, 0) != n_entries or np.PyArray_DIM(indptr, 0) != n_rows + 1
-            or np.PyArray_TYPE(indptr) != index_type or index_type not in (np.NPY_INT64, np.NPY_INT32)
-        ):
-            return None
-    data_type = np.PyArray_TYPE(data)
-    if (
-        not _is_number(data_type) or not 0 < n_rows <= (FEW_DENSE if dense else FEW)
-        or n_entries > FEW_ENTRIES or (n_entries + n_rows) * n_columns > FEW_CELLS
-    ):
-        return None
-
-    logistic = linear and n_columns == 1
-    wanted = _JOINT if logistic else answer
-    if wanted == _LARGEST and largest_value >= 0.0:
-        doubt = 2.0**-22 * largest_value
-    shape[0], shape[1] = n_rows, n_columns
-    if answer == _LARGEST:
-        out = np.PyArray_EMPTY(1, shape, np.NPY_INTP, 0)
-        largest = <Py_ssize_t*> np.PyArray_DATA(out)
-    else:
-        shape[1] = 2 if logistic and answer != _JOINT else n_columns
-        out = np.PyArray_EMPTY(2, shape, np.NPY_FLOAT64, 0)
-        largest = NULL
-    x = <double*> malloc(
-        (n_entries + n_columns + n_rows * n_columns) * sizeof(double) + (n_entries + n_rows + 1) * sizeof(long long))
-    if x == NULL:
-        raise MemoryError
-    offsets = x + n_entries
-    scores = offsets + n_columns
-    columns = <long long*> (scores + n_rows * n_columns)
-    rows = columns + n_entries
-    answers = <double*> np.PyArray_DATA(out)
-    if answer == _JOINT or answer != _LARGEST and not logistic:
-        scores = answers
-    numbers, table_data, offset_data = np.PyArray_DATA(data), np.PyArray_DATA(table), np.PyArray_DATA(offset)
-    if not dense:
-        index_data, indptr_data = np.PyArray_DATA(indices), np.PyArray_DATA(indptr)
-    with nogil:
-        _load_numbers(numbers, data_type, n_entries, x)
-        _load_numbers(offset_data, offset_type, n_columns, offsets)
-        if dense:
-            for row in range(n_rows):
-                for k in range(n_features):
-                    columns[row * n_features + k] = k
-                rows[row] = row * n_features
-            rows[n_rows] = n_entries
-        else:
-            _load_indices(index_data, index_type, n_entries, columns)
-            _load_indices(indptr_data, index_type, n_rows + 1, rows)
-        if table_type == np.NPY_FLOAT64:
-            trouble = _sparse_rows[double, longlong, double](
-                x, columns, rows, n_entries, <const double*> table_data, -1.0, n_features, n_columns,
-                offsets, binary, threshold, wanted, 0, n_rows, scores, n_columns, largest)
-        else:
-            trouble = _sparse_rows[double, longlong, float](
-                x, columns, rows, n_entries, <const float*> table_data, doubt, n_features, n_columns,
-                offsets, binary, threshold, wanted, 0, n_rows, scores, n_columns, largest)
-        if dense or linear:
-            for k in range(n_rows * n_columns if trouble == 0 and (wanted == _JOINT or wanted == _LARGEST) else 0):
-                if not fabs(scores[k]) <= DBL_MAX:
-                    trouble = _UNDEFINED
-        if trouble == 0:
-            if logistic and answer == _LARGEST:
-                for row in range(n_rows):
-                    largest[row] = scores[row] > 0.0
-            elif logistic and answer != _JOINT:
-                _sigmoids(scores, sizeof(double), answer == _LOG_POSTERIOR, n_rows, answers)
-            elif doubt >= 0.0:
-                for row in range(n_rows):
-                    if largest[row] < 0:
-                        trouble = _UNDEFINED
-    free(x)
-    if trouble:
-        return None
-    return out

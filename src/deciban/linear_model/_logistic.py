@@ -17,6 +17,7 @@ from sklearn.utils import check_array, check_consistent_length, compute_class_we
 
 from deciban._arrays import Array, check_sparse
 from deciban._fallback import fall_back
+from deciban._kernels import posterior
 from deciban._lazy import unchanged_on_error
 from deciban._parallel import blas_on_one_thread
 from deciban._predictions import stand_for
@@ -217,6 +218,10 @@ def _no_kernel(estimator: Any, sample_weight: Any) -> str | None:
     return None
 
 
+# Until scikit-learn 1.8 a parameter says what probabilities are.
+_HAS_MULTI_CLASS = "multi_class" in inspect.signature(parent.LogisticRegression).parameters
+
+
 class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
     """Linear classifier with the probabilities of a logistic (two classes) or softmax (more) model.
 
@@ -282,6 +287,14 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
                 fall_back(self, "fit", reason)
                 return super().fit(X, y, sample_weight=sample_weight)
             return _fit(self, X, y, sample_weight)
+
+    if _HAS_MULTI_CLASS:
+
+        def _few(self, X: Any, answer: int) -> Array | None:
+            n_classes = len(self.__dict__.get("classes_", ()))
+            if answer not in (posterior.JOINT, posterior.LARGEST) and self._other_probabilities(n_classes):
+                return None
+            return super()._few(X, answer)
 
     def _other_probabilities(self, n_classes: int) -> str | None:
         multi_class = self.__dict__.get("multi_class")  # until scikit-learn 1.8

@@ -11,10 +11,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, feature_major, malformed
 from deciban._fallback import fall_back
-from deciban._kernels import posterior
+from deciban._kernels import handful, posterior
 from deciban._lazy import LazyAttribute
-from deciban._predictions import PLAIN_TYPES, Predictions, few_rows
+from deciban._predictions import PLAIN_TYPES, Predictions
 from deciban._rows import answer_sparse, finish, sigmoids
+
+linear_rows = handful.linear_rows
 
 
 class CoefficientsAttribute(LazyAttribute):
@@ -49,16 +51,7 @@ class LinearPredictions(Predictions):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def _few(self, X: Any, answer: int) -> Array | None:
-        state = self.__dict__
-        if type(X) not in PLAIN_TYPES or "feature_names_in_" in state:
-            return None
-        coef, n_features, classes = state.get("coef_"), state.get("n_features_in_"), state.get("classes_")
-        if type(coef) is not np.ndarray or n_features is None or classes is None:
-            return None
-        n_classes = len(classes)
-        if answer in (posterior.POSTERIOR, posterior.LOG_POSTERIOR) and self._other_probabilities(n_classes):
-            return None
-        return few_scores(X, n_features, n_classes, coef.T, state.get("intercept_"), answer)
+        return linear_rows(self, X, answer) if type(X) in PLAIN_TYPES else None
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
         if sklearn.get_config()["array_api_dispatch"]:
@@ -134,17 +127,3 @@ class LinearPredictions(Predictions):
     def _other_probabilities(self, n_classes: int) -> str | None:  # noqa: ARG002
         """Return why the model's probabilities are others than softmax or one sigmoid, if they are."""
         return None
-
-
-def few_scores(X: Any, n_features: int, n_classes: int, table: Any, offset: Any, answer: int) -> Array | None:
-    """Return the answer for a few rows whose scores are X @ table + offset, or None; see :func:`few_rows`."""
-    n_columns = n_classes if n_classes > 2 else 1
-    found = few_rows(X, n_features, n_columns, table, offset, True, False, 0.0, -1.0, answer)
-    if (
-        found is not None
-        and table.itemsize == offset.itemsize == 4
-        and X.dtype == np.float32
-        and answer != posterior.LARGEST
-    ):
-        return found.astype(np.float32)
-    return found

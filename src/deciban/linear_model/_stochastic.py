@@ -17,7 +17,7 @@ import sklearn.linear_model as parent
 from sklearn.utils import check_random_state
 
 from deciban._arrays import CSR_TYPES, Array, check_sparse
-from deciban._fallback import fall_back
+from deciban._fallback import fall_back, overrides
 from deciban._kernels import csr, posterior, stochastic
 from deciban._lazy import LazyAttribute, unchanged_on_error
 from deciban._predictions import PLAIN_TYPES, few_rows, stand_for
@@ -32,7 +32,7 @@ from deciban.linear_model._descent import (
     new_state,
     sparse_rows,
 )
-from deciban.linear_model._predictions import LinearPredictions, few_scores
+from deciban.linear_model._predictions import LinearPredictions
 from deciban.linear_model._weights import Coefficients, Weights
 from deciban.special import expit, log_expit, log_softmax
 
@@ -391,7 +391,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             One column for each class of ``classes_``.
         """
         replaced = self._replaced(posterior.POSTERIOR, "predict_proba")
-        scores = None if replaced else self._found(X, posterior.JOINT, "predict_proba")
+        scores = None if replaced else self._answer(X, posterior.JOINT, "predict_proba")
         if scores is None:
             return super().predict_proba(X)
         if self.loss == "modified_huber":
@@ -422,7 +422,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         if self.loss == "modified_huber" or owner is not SGDClassifier:
             return np.log(self.predict_proba(X))
         replaced = self._replaced(posterior.LOG_POSTERIOR, "predict_log_proba")
-        scores = None if replaced else self._found(X, posterior.JOINT, "predict_log_proba")
+        scores = None if replaced else self._answer(X, posterior.JOINT, "predict_log_proba")
         if scores is None:
             return super().predict_log_proba(X)
         if scores.shape[1] == 1:
@@ -436,17 +436,19 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         holder = state.get("coef_")
         if not isinstance(holder, Coefficients):
             return super()._few(X, answer)
-        if type(X) not in PLAIN_TYPES or "feature_names_in_" in state:
+        if type(X) not in PLAIN_TYPES or "feature_names_in_" in state or overrides(self, self._made_of[answer]):
             return None
-        weights, averaged, intercept = holder.weights, holder.averaged, self.intercept_
-        n_features, n_classes = state["n_features_in_"], len(state["classes_"])
+        weights, averaged, intercept, n_features = holder.weights, holder.averaged, self.intercept_, self.n_features_in_
+        n_classes = len(self.classes_)
+        n_columns = n_classes if n_classes > 2 else 1
         if weights.is_settled():
-            return few_scores(X, n_features, n_classes, weights.peek(averaged).T, intercept, answer)
+            table = weights.peek(averaged).T
+            return few_rows(X, n_features, n_columns, table, intercept, True, False, 0.0, -1.0, answer)
         table, averages, scale, mix, share = weights.parts
         if table.dtype != np.float64:
             return None
         # not multiplied out before somebody looks
-        n_columns, zero = len(scale), np.zeros(len(scale))
+        zero = np.zeros(n_columns)
         scores = few_rows(X, n_features, n_columns, table, zero, True, False, 0.0, -1.0, posterior.JOINT)
         if scores is None:
             return None

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
-from deciban._fallback import fall_back
+from deciban._fallback import fall_back, overrides
 from deciban._kernels import posterior
 from deciban._predictions import PLAIN_TYPES, Predictions, few_rows, stand_for
 from deciban._rows import answer_sparse, finish, largest_sparse
@@ -72,6 +72,7 @@ class LinearPosterior(JointPredictions):
             or "classes_" not in state
             or "n_features_in_" not in state
             or "feature_names_in_" in state
+            or overrides(self, self._made_of[answer])
         ):
             return None
         scores, largest_value = holder.scores, -1.0

@@ -1,0 +1,31 @@
+# The loops of posterior.pyx over sparse rows, for kernels that check samples in another way.
+ctypedef fused data_t:
+    double
+    float
+    int
+    long long
+
+ctypedef fused index_t:
+    int
+    long long
+
+ctypedef fused real_t:
+    float
+    double
+
+cdef enum Answer:
+    _JOINT, _LOG_POSTERIOR, _POSTERIOR, _LARGEST
+
+cdef enum Trouble:
+    _MALFORMED = 1
+    _NONFINITE = 2
+    _UNDEFINED = 4
+
+cdef int _sparse_rows(
+    const data_t* data, const index_t* indices, const index_t* indptr, Py_ssize_t n_entries,
+    const real_t* table, double doubt, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,
+    bint binary, double threshold, int answer, Py_ssize_t start, Py_ssize_t stop,
+    double* out, Py_ssize_t out_stride, Py_ssize_t* largest_out,
+) noexcept nogil
+
+cdef void _sigmoids(const double* scores, Py_ssize_t stride, bint log, Py_ssize_t n_rows, double* out) noexcept nogil
