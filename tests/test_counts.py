@@ -1,4 +1,4 @@
-"""The tables behind naive Bayes: counts of 16 bits while they do, scores in single precision while they decide."""
+"""The tables behind naive Bayes: counts of 16 bits while they do, scores in fixed point while they decide."""
 
 import copy
 import gc
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import deciban
 import deciban.naive_bayes as ours
-from deciban._kernels import counts, posterior
+from deciban._kernels import counts
 from deciban.naive_bayes import _counts as counting
 
 COUNTING = ["MultinomialNB", "ComplementNB", "BernoulliNB"]
@@ -27,8 +27,8 @@ def cells(model):
     return vars(model)["feature_count_"].cells.table
 
 
-def narrow(model):
-    return vars(model)["feature_log_prob_"].narrow
+def fixed(model):
+    return vars(model)["feature_log_prob_"].fixed
 
 
 def assert_same_counts(their, our):
@@ -182,49 +182,12 @@ def test_kernels_refuse_what_does_not_agree():
         with pytest.raises(ValueError, match="order"):
             sum_rows(order=wrong)
     with pytest.raises(ValueError, match="shape"):
-        counts.look_up_logs(table, np.zeros(10), np.zeros(2), 0, 3, np.empty((3, 2)))
+        counts.look_up_logs(table, np.zeros(10), np.zeros(2), 0, np.empty((3, 2)))
     with pytest.raises(ValueError, match="shape"):
         counts.grow_rows(*parts, np.zeros(4, np.int32), False, 0.0, table, np.zeros(1, np.uint8))
 
 
-# --- scores in single precision ---------------------------------------------------------------------------------------
-
-
-@given(
-    n_classes=st.integers(1, 40),
-    seed=st.integers(0, 1000),
-    scale=st.sampled_from([1e-20, 1.0, 30.0, 1e20]),
-    closeness=st.sampled_from([0.0, 1e-9, 1e-7, 1e-5, 1.0]),
-    dtype=st.sampled_from(["float64", "int64"]),
-    binary=st.booleans(),
-)
-def test_the_largest_class_is_right_or_left_in_doubt(n_classes, seed, scale, closeness, dtype, binary):
-    rng = np.random.default_rng(seed)
-    X = sp.random(20, 50, 0.3, format="csr", random_state=seed, data_rvs=lambda n: rng.integers(0, 4, n)).astype(dtype)
-    # classes that differ by about as little as single precision tells apart
-    table = scale * (rng.normal(size=(50, 1)) + closeness * rng.normal(size=(50, n_classes)))
-    offset = np.zeros(n_classes)
-    found, scratch = np.empty(20, np.intp), np.empty((1, n_classes))
-    trouble = posterior.largest_rows(
-        X.data,
-        X.indices,
-        X.indptr,
-        table.astype(np.float32),
-        np.abs(table).max(),
-        offset,
-        binary,
-        1.0,
-        0,
-        20,
-        scratch,
-        found,
-    )
-    assert trouble == 0
-    exact = np.argmax(((X > 1).astype(float) if binary else X) @ table, axis=1)
-    certain = found >= 0
-    np.testing.assert_array_equal(found[certain], exact[certain])
-    if closeness == 1.0:
-        assert certain.mean() > 0.9
+# --- scores in fixed point --------------------------------------------------------------------------------------------
 
 
 def large(seed=0, n_features=30_000, n_classes=7, n_rows=400):
@@ -246,17 +209,17 @@ def test_predictions_with_a_large_table(name, values, alpha):
     their, our = getattr(theirs, name)(alpha=alpha).fit(X, y), getattr(ours, name)(alpha=alpha).fit(X, y)
     answers = [our.predict(X) for _ in range(2)]
     if name != "BernoulliNB":
-        assert narrow(our) is not None
+        assert fixed(our) is not None
     our.predict_proba(X)
     answers += [our.predict(X), our.predict(X)]
-    assert narrow(our) is not None
+    assert fixed(our) is not None
     for n_threads in (1, 2, 5):
         with deciban.config_context(n_threads=n_threads):
             answers.append(our.predict(X))
     for answer in answers:
         np.testing.assert_array_equal(answer, their.predict(X))
     np.testing.assert_allclose(our.feature_log_prob_, their.feature_log_prob_, rtol=1e-15)  # NumPy 1's log: to an ulp
-    assert narrow(our) is None  # what is written into the array now must count
+    assert fixed(our) is None  # what is written into the array now must count
     for model in (their, our):
         model.feature_log_prob_[2] += 3.0
         if name == "BernoulliNB":  # makes its own table, of the array when it is assigned
@@ -267,7 +230,7 @@ def test_predictions_with_a_large_table(name, values, alpha):
 
 @pytest.mark.parametrize("name", ["MultinomialNB", "ComplementNB"])
 def test_classes_that_are_equal_are_told_by_their_order(name):
-    """Twins of a class tie in every document, so that single precision decides nothing."""
+    """Twins of a class tie in every document, so that fixed point decides nothing."""
     X, y = large(n_classes=4)
     X, y = sp.vstack([X, X]).tocsr(), np.concatenate([y, y + 4])
     their, our = getattr(theirs, name)(fit_prior=False).fit(X, y), getattr(ours, name)(fit_prior=False).fit(X, y)
@@ -305,7 +268,7 @@ def test_pickles_of_large_models_predict_the_same():
 
 @pytest.mark.parametrize("name", COUNTING)
 @pytest.mark.parametrize("how", ["pickle", "deepcopy", "glance", "dump"])
-def test_tables_that_nobody_holds_are_narrow_again(name, how):
+def test_tables_that_nobody_holds_are_fixed_again(name, how):
     X, y = large()
     model = getattr(ours, name)().fit(X, y)
     expected = model.predict(X)
@@ -317,10 +280,10 @@ def test_tables_that_nobody_holds_are_narrow_again(name, how):
         assert model.feature_log_prob_[0, 0] < 1e3
     else:
         pickle.dumps(model)
-    assert narrow(model) is None
+    assert fixed(model) is None
     for _ in range(2):
         np.testing.assert_array_equal(model.predict(X), expected)
-        assert narrow(model) is not None
+        assert fixed(model) is not None
     np.testing.assert_array_equal(model.predict(X[:3]), expected[:3])
 
 
@@ -346,7 +309,7 @@ def test_tables_that_somebody_holds_are_read(name, hold, loaded):
     held = copy.copy(model) if HOLD[hold] is None else HOLD[hold](model.feature_log_prob_)
     for _ in range(2):
         model.predict(X)
-        assert narrow(model) is None
+        assert fixed(model) is None
     table = held.feature_log_prob_ if HOLD[hold] is None else held
     if table is None:  # an array that has no base
         return

@@ -73,18 +73,20 @@ SCRIPT = """
 import hashlib, json, warnings
 import numpy as np, scipy.sparse as sp
 import deciban.naive_bayes as nb
-from deciban._kernels import posterior
+from deciban._kernels import largest, posterior
 rng = np.random.default_rng(0)
 found = {}
 def keep(name, a): found[name] = hashlib.sha256(np.ascontiguousarray(a).tobytes()).hexdigest()
-none = np.empty(0, np.intp)
 for index in (np.int32, np.int64):
     X = sp.random(200, 900, 0.2, format="csr", random_state=1)
     parts = X.data, X.indices.astype(index), X.indptr.astype(index)
     for K in (1, 3, 4, 8, 13, 20, 33, 70):
-        table, largest = rng.normal(size=(900, K)).astype(np.float32), np.empty(200, np.intp)
-        posterior.largest_rows(*parts, table, 9.0, np.zeros(K), False, 0.0, 0, 200, np.empty((1, K)), largest)
-        keep(f"largest {index} {K}", largest)
+        cells, classes = np.zeros(largest.table_bytes(900, K), np.uint8), np.empty(200, np.intp)
+        largest.pack(rng.normal(size=(900, K)), 0.0, 1e-6, 0, cells)
+        keep(f"cells {index} {K}", cells)
+        for data in (X.data, np.ceil(9 * X.data).astype(int)):
+            largest.largest_rows(data, *parts[1:], cells, 900, 1e-6, 9.0, np.zeros(K), False, 0.0, 0, 200, classes)
+            keep(f"largest {index} {K} {data.dtype}", classes)
 x = rng.uniform(-750, 720, 10001); posterior.exp_shifted(x, 1.5); keep("exp", x)
 for K in (1, 2, 3, 5, 9, 20, 37, 70):
     X = sp.random(60, 300, 0.1, format="csr", random_state=0); y = np.arange(60) % K
@@ -111,4 +113,4 @@ def test_every_tier_gives_the_same_bits():
         )
         answers.append(json.loads(run.stdout))
     assert answers[0] == answers[1] == answers[2]
-    assert len(answers[0]) == 1 + 8 * 10 + 2 * 8
+    assert len(answers[0]) == 1 + 8 * 10 + 2 * 8 * 3

@@ -14,7 +14,6 @@ from deciban._parallel import cut, run_blocks
 Rows = Callable[[int, int, Array, Array], int]
 
 _sparse_rows = specialise(posterior.sparse_rows, DATA_DTYPES, INDEX_DTYPES)
-_largest_rows = specialise(posterior.largest_rows, DATA_DTYPES, INDEX_DTYPES)
 _NO_CLASSES = np.empty(0, np.intp)
 _STRETCH = 1 << 14  # labels that stay in cache
 _BLOCK = 1 << 20  # multiplications a block: 200-400 us
@@ -60,25 +59,6 @@ def answer_sparse(
 
     n_rows = X.shape[0]
     return answer_rows(rows, answer, n_rows, len(offset), len(data) // n_rows + 1)
-
-
-def largest_sparse(
-    X: Any, narrow: Array, largest_value: float, offset: Array, binary: bool, threshold: float
-) -> tuple[Array, int]:
-    """Return the largest class of the rows of a CSR matrix, -1 for a row in doubt, and the trouble met.
-
-    ``narrow`` is a table rounded to single precision, of values between -``largest_value`` and ``largest_value``.
-    """
-    data, indices, indptr = entries(X)
-    kernel = _largest_rows[data.dtype, indices.dtype]
-
-    def rows(start: int, stop: int, scratch: Array, largest: Array) -> int:
-        return kernel(
-            data, indices, indptr, narrow, largest_value, offset, binary, threshold, start, stop, scratch, largest
-        )
-
-    n_rows = X.shape[0]
-    return answer_rows(rows, posterior.LARGEST, n_rows, len(offset), len(data) // n_rows + 1)
 
 
 def labelled(classes: Array, largest: Array) -> Array:

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, Room, aligned_empty, feature_major, specialise
 from deciban._kernels import counts
+from deciban._largest import FixedTable
 from deciban._lazy import Lazy, LazyAttribute
 from deciban._parallel import cut, effective_n_threads, run_blocks
 
@@ -222,8 +223,8 @@ class Table(Lazy):
     ----------
     make : callable
         Makes the attribute's value.
-    make_narrow : callable, default=None
-        Makes ``narrow`` without it, if that is possible.
+    make_fixed : callable, default=None
+        Makes ``fixed`` without it, if that is possible.
     seen : bool, default=False
         Whether somebody outside holds the value.
 
@@ -231,31 +232,30 @@ class Table(Lazy):
     ----------
     scores : object
         What the model's predictions take instead of the value, in double precision.
-    narrow : (object, float)
-        The same in single precision, and how large a value of it may be; only as long as nobody has seen the value, and
-        so can write into it.
+    fixed : object
+        The same with a :class:`FixedTable`; only as long as nobody has seen the value, and so can write into it.
     """
 
-    __slots__ = ("make_narrow", "narrow", "scores", "seen")
+    __slots__ = ("fixed", "make_fixed", "scores", "seen")
 
     def __init__(
-        self, make: Callable[[], Any], make_narrow: Callable[[], tuple[Any, float]] | None = None, seen: bool = False
+        self, make: Callable[[], Any], make_fixed: Callable[[], FixedTable] | None = None, seen: bool = False
     ) -> None:
         super().__init__(make)
         self.scores: Any = None
-        self.narrow: tuple[Any, float] | None = None
-        self.make_narrow = make_narrow
+        self.fixed: Any = None
+        self.make_fixed = make_fixed
         self.seen = seen
 
     def get(self) -> Any:
         value = self.made()
-        self.seen, self.narrow = True, None
+        self.seen, self.fixed = True, None
         return value
 
     def made(self) -> Any:
         """Return the value, for use inside."""
         value = super().get()
-        self.make_narrow = None  # the counts may change from here on
+        self.make_fixed = None  # the counts may change from here on
         return value
 
     def hidden(self) -> bool:
@@ -269,7 +269,7 @@ class Table(Lazy):
                 self.scores = None  # a view, which is one reference more
             if not _alone(_references(value)):
                 return False
-            self.seen, self.narrow = False, None
+            self.seen, self.fixed = False, None
         return True
 
 
@@ -386,42 +386,69 @@ def _smoothed_totals(table: Array, alpha: Array) -> Array:
     )
 
 
-def _logs_less(table: Array, alpha: Array, log_total: Array, dtype: Any) -> Array:
-    """Return log(count + alpha) - log_total, features first, the logarithms of small whole counts looked up."""
-    n_classes, n_features = table.shape
-    out = aligned_empty((n_features, n_classes), dtype)
+Fill = Callable[[int, int, Array], None]  # writes the scores of some features, (stop - start, n_classes)
+
+
+def _logs_less(table: Array, alpha: Array, log_total: Array) -> Fill:
+    """Return what writes log(count + alpha) - log_total, the logarithms of small whole counts looked up."""
     if table.dtype == np.uint16 and not alpha.ndim and table.size > _WHOLE:
         # made by the same loop of NumPy's as those that are not looked up, for the same bits
         logs = np.log(np.arange(_WHOLE) + alpha)
+        return lambda start, _, out: counts.look_up_logs(table, logs, log_total, start, out)
 
-        def write(start: int, stop: int) -> None:
-            counts.look_up_logs(table, logs, log_total, start, stop, out)
+    def fill(start: int, stop: int, out: Array) -> None:
+        block = np.add(table[:, start:stop], _cut(alpha, start, stop), dtype=np.float64)
+        np.subtract(np.log(block, out=block), log_total[:, np.newaxis], out=block)
+        out[:] = block.T
 
-    else:
+    return fill
 
-        def write(start: int, stop: int) -> None:
-            block = np.add(table[:, start:stop], _cut(alpha, start, stop), dtype=np.float64)
-            np.subtract(np.log(block, out=block), log_total[:, np.newaxis], out=block)
-            out[start:stop] = block.T
 
-    each_strip(n_features, n_classes, write)
+def _filled(shape: tuple[int, int], fill: Fill) -> Array:
+    """Return the scores of all features, which come first."""
+    out = aligned_empty(shape)
+    each_strip(*shape, lambda start, stop: fill(start, stop, out[start:stop]))
     return out
+
+
+def _fixed(shape: tuple[int, int], fill: Fill, lowest: float, highest: float) -> FixedTable:
+    """Return the same in fixed point."""
+    fixed = FixedTable(*shape, lowest, highest)
+
+    def write(start: int, stop: int) -> None:
+        block = np.empty((stop - start, shape[1]))
+        fill(start, stop, block)
+        fixed.write(start, block)
+
+    each_strip(*shape, write)
+    return fixed
+
+
+def fixed_scores(table: Array) -> FixedTable:
+    """Return a table with features first in fixed point."""
+    n_features, n_classes = table.shape
+    limits = each_strip(
+        n_features, n_classes, lambda start, stop: (float(table[start:stop].min()), float(table[start:stop].max()))
+    )
+    fixed = FixedTable(n_features, n_classes, min(low for low, _ in limits), max(high for _, high in limits))
+    each_strip(n_features, n_classes, lambda start, stop: fixed.write(start, table[start:stop]))
+    return fixed
 
 
 def multinomial_log_prob(table: Array, alpha: Array) -> Array:
     """Return log(count + alpha) - log(the class's total of those), features first."""
-    return _logs_less(table, alpha, np.log(_smoothed_totals(table, alpha)), np.float64)
+    return _filled(table.T.shape, _logs_less(table, alpha, np.log(_smoothed_totals(table, alpha))))
 
 
-def narrow_multinomial(table: Array, alpha: Array) -> tuple[Array, float]:
-    """Return the same in single precision, and how large it may be: all lies between log(alpha / total) and 0."""
+def fixed_multinomial(table: Array, alpha: Array) -> FixedTable:
+    """Return the same in fixed point: all lies between log(alpha / total) and 0."""
     log_total = np.log(_smoothed_totals(table, alpha))
-    return _logs_less(table, alpha, log_total, np.float32), float(log_total.max() - np.log(alpha.min()))
+    return _fixed(table.T.shape, _logs_less(table, alpha, log_total), float(np.log(alpha.min()) - log_total.max()), 0.0)
 
 
 def bernoulli_log_prob(table: Array, class_count: Array, alpha: Array) -> Array:
     """Return log(count + alpha) - log(class_count + 2 alpha), features first."""
-    return _logs_less(table, alpha, np.log(class_count + alpha * 2), np.float64)
+    return _filled(table.T.shape, _logs_less(table, alpha, np.log(class_count + alpha * 2)))
 
 
 def bernoulli_scores(log_prob: Array) -> tuple[Array | None, Array]:
@@ -451,16 +478,10 @@ def feature_totals(table: Array) -> Array:
     return out
 
 
-def complement_weights(
-    table: Array, feature_all: Array, alpha: Array, norm: bool, dtype: Any = np.float64
-) -> tuple[Array, float]:
-    """Return minus log of the smoothed share of each feature in all other classes, and how large it may be.
-
-    With ``norm``, scaled to sum 1.
-    """
+def _complement(table: Array, alpha: Array, norm: bool) -> tuple[Fill, float]:
+    """Return what writes the weights of complement_weights, and how large they may be."""
     n_classes, n_features = table.shape
-    out = aligned_empty((n_features, n_classes), dtype)
-    smoothed = feature_all + alpha
+    smoothed = feature_totals(table) + alpha
 
     def rest(start: int, stop: int) -> Array:
         return smoothed[start:stop] - table[:, start:stop]
@@ -477,22 +498,21 @@ def complement_weights(
 
     log_total = summed(logs) if norm else None
 
-    def write(start: int, stop: int) -> float:
+    def fill(start: int, stop: int, out: Array) -> None:
         block = logs(start, stop)
         block = np.negative(block, out=block) if log_total is None else np.divide(block, log_total, out=block)
-        out[start:stop] = block.T
-        return float(np.abs(block).max())
+        out[:] = block.T
 
-    return out, max(each_strip(n_features, n_classes, write))
+    largest_value = float(np.log(total.max()) - np.log(alpha.min()))
+    return fill, largest_value if log_total is None else largest_value / float(np.abs(log_total).min())
 
 
-def narrowed(table: Array) -> tuple[Array, float]:
-    """Return a table with features first in single precision, and how large its values are."""
-    out = aligned_empty(table.shape, np.float32)
+def complement_weights(table: Array, alpha: Array, norm: bool) -> Array:
+    """Return minus log of the smoothed share of each feature in all other classes; with ``norm``, scaled to sum 1."""
+    return _filled(table.T.shape, _complement(table, alpha, norm)[0])
 
-    def write(start: int, stop: int) -> float:
-        out[start:stop] = table[start:stop]
-        return float(np.abs(out[start:stop]).max())
 
-    n_features, n_classes = table.shape
-    return out, max(each_strip(n_features, n_classes, write))
+def fixed_complement(table: Array, alpha: Array, norm: bool) -> FixedTable:
+    """Return the same in fixed point."""
+    fill, largest_value = _complement(table, alpha, norm)
+    return _fixed(table.T.shape, fill, 0.0, largest_value)

@@ -365,7 +365,7 @@ class MultinomialNB(_DocumentNB, parent.MultinomialNB):
     def _lazy_log_prob(self, cells: Cells, alpha: Array) -> Table:
         return Table(
             lambda: counting.multinomial_log_prob(cells.table, alpha).T,
-            lambda: counting.narrow_multinomial(cells.table, alpha),
+            lambda: counting.fixed_multinomial(cells.table, alpha),
         )
 
     def _multinomial(self) -> Any:
@@ -426,14 +426,13 @@ class ComplementNB(_DocumentNB, parent.ComplementNB):
 
     def _lazy_log_prob(self, cells: Cells, alpha: Array) -> Table:
         norm = self.norm
-        self.feature_all_ = feature_all = Lazy(lambda: counting.feature_totals(cells.table))
+        self.feature_all_ = Lazy(lambda: counting.feature_totals(cells.table))
+        return Table(
+            lambda: counting.complement_weights(cells.table, alpha, norm).T,
+            lambda: counting.fixed_complement(cells.table, alpha, norm),
+        )
 
-        def weights(dtype: Any) -> tuple[Array, float]:
-            return counting.complement_weights(cells.table, feature_all.get(), alpha, norm, dtype)
-
-        return Table(lambda: weights(np.float64)[0].T, lambda: weights(np.float32))
-
-    def _with_prior(self, scores: Array, prior: Array) -> tuple[Array, Array]:
+    def _with_prior(self, scores: Any, prior: Array) -> tuple[Any, Array]:
         return scores, prior if len(prior) == 1 else np.zeros(len(prior))
 
     def score_samples(self, X: Any) -> Array:
@@ -522,14 +521,11 @@ class BernoulliNB(_CountingNB, parent.BernoulliNB):
     def _make_scores(self, table: Array) -> Any:
         return counting.bernoulli_scores(table)
 
-    def _make_narrow(self, scores: tuple[Array | None, Array]) -> tuple[Any, float]:
+    def _make_fixed(self, scores: tuple[Array | None, Array]) -> Any:
         table, absent = scores
-        if table is None:
-            return scores, np.inf
-        narrow, largest_value = counting.narrowed(table)
-        return (narrow, absent), largest_value
+        return (None if table is None else counting.fixed_scores(table)), absent
 
-    def _with_prior(self, scores: tuple[Array, Array], prior: Array) -> tuple[Array, Array] | None:
+    def _with_prior(self, scores: Any, prior: Array) -> tuple[Any, Array] | None:
         table, absent = scores
         return None if table is None else (table, prior + absent)
 

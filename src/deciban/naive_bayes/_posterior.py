@@ -10,12 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, malformed
 from deciban._fallback import fall_back, overrides
 from deciban._kernels import posterior
+from deciban._largest import FixedTable
 from deciban._predictions import PLAIN_TYPES, Predictions, few_rows, stand_for
-from deciban._rows import answer_sparse, finish, largest_sparse
-from deciban.naive_bayes._counts import Table, narrowed
+from deciban._rows import answer_sparse, finish
+from deciban.naive_bayes._counts import Table, fixed_scores
 
-_LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that half the memory is half the time
-_HUGE = 1e30  # beyond which single precision might overflow
+_LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that less memory is less time
+_FEW = 64  # rows that are asked for again and again, rather than once
 
 
 def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
@@ -75,11 +76,11 @@ class LinearPosterior(JointPredictions):
             or overrides(self, self._made_of[answer])
         ):
             return None
-        scores, largest_value = holder.scores, -1.0
+        scores = holder.scores
         if scores is None:
-            if answer != posterior.LARGEST or holder.narrow is None or not holder.narrow[1] < _HUGE:
+            if holder.fixed is None or not 0 < X.shape[0] <= _FEW:
                 return None
-            scores, largest_value = holder.narrow
+            scores = self._held_scores(holder)  # few rows, and not for the first time
         n_classes = len(state["classes_"])
         prior = checked_prior(state.get("class_log_prior_"), n_classes, "class_log_prior_")
         joined = self._with_prior(scores, prior)
@@ -89,7 +90,7 @@ class LinearPosterior(JointPredictions):
         if binary and not threshold >= 0:
             return None
         n_features = state["n_features_in_"]
-        return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, largest_value, answer)
+        return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, -1.0, answer)
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
         state = self.__dict__
@@ -112,8 +113,8 @@ class LinearPosterior(JointPredictions):
             fall_back(self, method, f"there is no kernel for sparse {X.dtype}, or to binarize it at {threshold}")
             return None
         rows, found = X, None
-        if sparse and answer == posterior.LARGEST and (narrow := self._narrow_scores(X)) is not None:
-            found, trouble = largest_sparse(X, *narrow, binary, threshold)
+        if sparse and answer == posterior.LARGEST and (fixed := self._fixed_scores(X)) is not None:
+            found, trouble = fixed[0].answer(X, fixed[1], binary, threshold)
             if trouble:
                 self._raise_for(trouble, X, checked)
             doubtful = np.flatnonzero(found < 0)
@@ -189,26 +190,22 @@ class LinearPosterior(JointPredictions):
                 holder.scores = scores
         return scores
 
-    def _narrow_scores(self, X: Any) -> tuple[Array, float, Array] | None:
-        """Return the table in single precision, how large it is, and the offset; None if there is none, or no use."""
+    def _fixed_scores(self, X: Any) -> tuple[FixedTable, Array] | None:
+        """Return the table in fixed point and the offset; None if there is none, or no use."""
         holder = self.__dict__.get("feature_log_prob_")
         n_cells = X.shape[1] * len(self.classes_)
         if not isinstance(holder, Table) or n_cells < _LARGE_TABLE:
             return None
-        narrow = None if holder.seen else holder.narrow
-        if narrow is None:
-            if holder.make_narrow is None and (4 * X.nnz < n_cells or not holder.hidden()):
+        fixed = None if holder.seen else holder.fixed
+        if fixed is None:
+            if holder.make_fixed is None and (4 * X.nnz < n_cells or not holder.hidden()):
                 return None  # to be answered with the table in double precision, which is there
-            make = holder.make_narrow
-            narrow = self._make_narrow(self._held_scores(holder)) if make is None else make()
-            holder.narrow = narrow
-        scores, largest_value = narrow
+            make = holder.make_fixed
+            fixed = self._make_fixed(self._held_scores(holder)) if make is None else make()
+            holder.fixed = fixed
         prior = checked_prior(self.class_log_prior_, len(self.classes_), "class_log_prior_")
-        joined = self._with_prior(scores, prior)
-        if joined is None or not largest_value < _HUGE:
-            return None
-        self._check_table(*joined, X)
-        return joined[0], largest_value, joined[1]
+        joined = self._with_prior(fixed, prior)
+        return joined if joined is not None and joined[0].usable else None
 
     def _checked_table(self, feature_log_prob: Any) -> Array:
         expected = (len(self.classes_), self.n_features_in_)  # type: ignore[attr-defined]
@@ -231,8 +228,8 @@ class LinearPosterior(JointPredictions):
     def _make_scores(self, table: Array) -> Any:
         return table
 
-    def _make_narrow(self, scores: Any) -> tuple[Any, float]:
-        return narrowed(scores)
+    def _make_fixed(self, scores: Any) -> Any:
+        return fixed_scores(scores)
 
-    def _with_prior(self, scores: Any, prior: Array) -> tuple[Array, Array] | None:
+    def _with_prior(self, scores: Any, prior: Array) -> tuple[Any, Array] | None:
         return scores, prior
