@@ -41,9 +41,9 @@ def sparse(seed, n_rows, data_dtype=np.float64, index_dtype=np.int32):
     return X
 
 
-def few(X, table, offset, answer, linear=False, binary=False, threshold=0.0, largest_value=-1.0):
+def few(X, table, offset, answer, linear=False, binary=False, threshold=0.0):
     n_features, n_columns = table.shape
-    return handful.few_rows(X, n_features, n_columns, table, offset, linear, binary, threshold, largest_value, answer)
+    return handful.few_rows(X, n_features, n_columns, table, offset, linear, binary, threshold, answer)
 
 
 def expected(scores, answer):
@@ -96,14 +96,6 @@ class TestKernel:
         assert_allclose(few(X, table, offset, posterior.LOG_POSTERIOR, linear=True), np.log(p), rtol=1e-9, atol=1e-13)
         assert_array_equal(few(X, table, offset, posterior.LARGEST, linear=True), (scores[:, 0] > 0).astype(int))
 
-    def test_a_doubt_is_not_decided(self):
-        table = np.ones((N_FEATURES, 3), np.float32)
-        table[0, 1] = 2.0
-        X = sp.csr_matrix((np.ones(2), ([0, 1], [0, 1])), shape=(2, N_FEATURES))
-        assert_array_equal(few(X[0], table, np.zeros(3), posterior.LARGEST, largest_value=2.0), [1])
-        assert few(X, table, np.zeros(3), posterior.LARGEST, largest_value=2.0) is None
-        assert_array_equal(few(X, table, np.zeros(3), posterior.LARGEST), [1, 0])
-
     def test_what_wants_a_closer_look(self):
         X, table, offset = sparse(5, 3), np.ones((N_FEATURES, 4)), np.zeros(4)
         assert few(X, table, offset, posterior.JOINT) is not None
@@ -146,7 +138,7 @@ class TestKernel:
             (table.astype(int), offset), (table, offset[:-1]), (table, offset.astype(int)), (table, 0.0),
             (table, np.zeros(8)[::2]), (table, None), (None, offset), (table[:, 0], offset), (table[:, :0], offset[:0]),
         ):  # fmt: skip
-            assert handful.few_rows(X, N_FEATURES, 4, other, some, False, False, 0.0, -1.0, posterior.JOINT) is None
+            assert handful.few_rows(X, N_FEATURES, 4, other, some, False, False, 0.0, posterior.JOINT) is None
         table[:] = np.inf
         assert few(X, table, offset, posterior.JOINT, linear=True) is None
         with pytest.raises(ValueError, match="no answer"):

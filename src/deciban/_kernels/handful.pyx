@@ -49,7 +49,7 @@ _count_features()
 
 cdef struct Task:
     bint dense, linear, binary
-    double threshold, doubt
+    double threshold
     int answer, data_type, index_type, table_type, offset_type
     Py_ssize_t n_rows, n_features, n_columns, n_entries
     const void* data
@@ -93,20 +93,20 @@ cdef inline int _rows_of(
     if index_type == np.NPY_INT32:
         if task.table_type == np.NPY_FLOAT64:
             return _sparse_rows[double, int, double](
-                x, <const int*> indices, <const int*> indptr, n_entries, <const double*> task.table, -1.0,
+                x, <const int*> indices, <const int*> indptr, n_entries, <const double*> task.table,
                 task.n_features, task.n_columns, offset, task.binary, task.threshold, answer, 0, n_rows, scores,
                 task.n_columns, largest)
         return _sparse_rows[double, int, float](
-            x, <const int*> indices, <const int*> indptr, n_entries, <const float*> task.table, task.doubt,
+            x, <const int*> indices, <const int*> indptr, n_entries, <const float*> task.table,
             task.n_features, task.n_columns, offset, task.binary, task.threshold, answer, 0, n_rows, scores,
             task.n_columns, largest)
     if task.table_type == np.NPY_FLOAT64:
         return _sparse_rows[double, longlong, double](
-            x, <const long long*> indices, <const long long*> indptr, n_entries, <const double*> task.table, -1.0,
+            x, <const long long*> indices, <const long long*> indptr, n_entries, <const double*> task.table,
             task.n_features, task.n_columns, offset, task.binary, task.threshold, answer, 0, n_rows, scores,
             task.n_columns, largest)
     return _sparse_rows[double, longlong, float](
-        x, <const long long*> indices, <const long long*> indptr, n_entries, <const float*> task.table, task.doubt,
+        x, <const long long*> indices, <const long long*> indptr, n_entries, <const float*> task.table,
         task.n_features, task.n_columns, offset, task.binary, task.threshold, answer, 0, n_rows, scores,
         task.n_columns, largest)
 
@@ -151,10 +151,6 @@ cdef int _compute(const Task* task, double* room, double* out, Py_ssize_t* large
                 largest[row] = scores[row] > 0.0
         elif logistic and task.answer != _JOINT:
             _sigmoids(scores, sizeof(double), task.answer == _LOG_POSTERIOR, task.n_rows, out)
-        elif task.doubt >= 0.0 and wanted == _LARGEST:
-            for row in range(task.n_rows):
-                if largest[row] < 0:
-                    return _UNDEFINED
     return trouble
 
 
@@ -263,7 +259,7 @@ cdef object _do(Task* task):
 
 def few_rows(
     X, Py_ssize_t n_features, Py_ssize_t n_columns, table, offset, bint linear, bint binary, double threshold,
-    double largest_value, int answer,
+    int answer,
 ):
     """Answer for a few rows, or return None: something asks for a closer look, or there are more than a few.
 
@@ -281,9 +277,6 @@ def few_rows(
         scores that are not finite give None. The answer is in single precision where all three arrays are.
     binary, threshold, answer
         As for :func:`posterior.sparse_rows`.
-    largest_value : float
-        For the largest class by a table rounded to single precision, as for :func:`posterior.largest_rows`: a row in
-        doubt gives None. Negative for a table that is exact.
 
     Returns
     -------
@@ -301,7 +294,6 @@ def few_rows(
     task.n_features, task.n_columns, task.answer = n_features, n_columns, answer
     task.table, task.table_type = np.PyArray_DATA(table), np.PyArray_TYPE(table)
     task.linear, task.binary, task.threshold = linear, binary, threshold
-    task.doubt = 2.0**-22 * largest_value if answer == _LARGEST and largest_value >= 0.0 else -1.0
     if not (_read_offset(offset, &task) and _read_samples(X, &task)):
         return None
     return _do(&task)
@@ -338,7 +330,7 @@ def linear_rows(model, X, int answer):
         task.n_columns = 1
     task.n_features, task.answer = _size(state.get("n_features_in_")), answer
     task.table, task.table_type = np.PyArray_DATA(coef), np.PyArray_TYPE(coef)
-    task.linear, task.binary, task.threshold, task.doubt = True, False, 0.0, -1.0
+    task.linear, task.binary, task.threshold = True, False, 0.0
     if (
         np.PyArray_DIM(coef, 0) != task.n_columns or np.PyArray_DIM(coef, 1) != task.n_features
         or not _is_real(task.table_type) or not _read_offset(offset, &task) or not _read_samples(X, &task)

@@ -23,7 +23,7 @@ cdef enum Trouble:
 
 cdef int _sparse_rows(
     const data_t* data, const index_t* indices, const index_t* indptr, Py_ssize_t n_entries,
-    const real_t* table, double doubt, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,
+    const real_t* table, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,
     bint binary, double threshold, int answer, Py_ssize_t start, Py_ssize_t stop,
     double* out, Py_ssize_t out_stride, Py_ssize_t* largest_out,
 ) noexcept nogil

@@ -9,10 +9,6 @@ is reduced to its largest class or normalised by log-sum-exp.
 Cost: 2 K flops and 8 K bytes of `table` an entry, which is past L2 for a text vocabulary: table rows are requested
 some entries before they are used. 1.1M entries x 20 classes take 2 ms on one Zen 5 core.
 
-For the largest class alone a table rounded to float32 does, half the memory: t' = t (1 + d) with |d| <= 2^-24, so that
-scores differ by no more than 2^-24 sum_f |x_f| max |t|. Where the best two are closer than four times that (two for the
-errors of both, two for the rounding of sums) the row is left in doubt, to be answered with the table in double.
-
 Edge cases: a row without entries gives the offset; an index or row pointer out of range stops the loop before it is
 used (MALFORMED); NaN or infinity in X (NONFINITE) and rows whose largest value is not finite (UNDEFINED) are reported,
 and the caller leaves those to scikit-learn, with its errors and warnings. Indices may be unsorted and repeated.
@@ -64,7 +60,6 @@ cdef enum:
     CHUNK = 64
     AHEAD = 64
     FAR = 1024  # entries
-    LANES = 8
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
 
 JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST = range(4)
@@ -106,16 +101,14 @@ cdef inline void _accumulate(
 
 cdef int _sparse_rows(
     const data_t* data, const index_t* indices, const index_t* indptr, Py_ssize_t n_entries,
-    const real_t* table, double doubt, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,
+    const real_t* table, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,
     bint binary, double threshold, int answer, Py_ssize_t start, Py_ssize_t stop,
     double* out, Py_ssize_t out_stride, Py_ssize_t* largest_out,
 ) noexcept nogil:
-    cdef Py_ssize_t row, i, j, begin, end, k, n, size, lane
+    cdef Py_ssize_t row, i, j, begin, end, k, n, size
     cdef index_t signs, last_feature = <index_t> min(n_features - 1, <Py_ssize_t> 0x7FFFFFFF)
     cdef double[CHUNK] x
     cdef index_t[CHUNK] chosen
-    cdef double[LANES] spread
-    cdef double value
     cdef double* values
     cdef bint finite = True
     cdef int trouble = 0
@@ -125,7 +118,6 @@ cdef int _sparse_rows(
             return _MALFORMED
         values = out + (row - start) * out_stride
         memset(values, 0, n_classes * sizeof(double))
-        memset(spread, 0, sizeof(spread))
         j = begin
         while j < end:
             n = min(end - j, CHUNK)
@@ -156,27 +148,10 @@ cdef int _sparse_rows(
             else:
                 # entries further on have yet to be checked; their rows are asked for, which may fail
                 _accumulate(x, &indices[j], n, min(AHEAD, n_entries - j - n), table, n_classes, values)
-            if real_t is float:
-                if doubt >= 0.0:
-                    for i in range(size, (size + LANES - 1) // LANES * LANES):
-                        x[i] = 0.0
-                    for i in range((size + LANES - 1) // LANES):
-                        for lane in range(LANES):
-                            spread[lane] += fabs(x[LANES * i + lane])
             j += n
         for k in range(n_classes):
             values[k] += offset[k]
         trouble |= _finish(values, n_classes, answer, largest_out + row if answer == _LARGEST else NULL)
-        if real_t is float:
-            if doubt >= 0.0:
-                value = 0.0
-                for lane in range(LANES):
-                    value += spread[lane]
-                value = values[largest_out[row]] - doubt * value
-                for k in range(n_classes):
-                    if k != largest_out[row] and not values[k] <= value:
-                        largest_out[row] = -1
-                        break
     if not finite:
         trouble |= _NONFINITE
     return trouble
@@ -213,33 +188,9 @@ def sparse_rows(
     with nogil:
         trouble = _sparse_rows(
             &data[0] if n_entries else NULL, &indices[0] if n_entries else NULL, &indptr[0], n_entries,
-            &table[0, 0], 0.0, table.shape[0], n_classes, &offset[0], binary, threshold, answer, start, stop,
+            &table[0, 0], table.shape[0], n_classes, &offset[0], binary, threshold, answer, start, stop,
             &out[0 if answer == _LARGEST else start, 0], stride, &largest_out[0] if answer == _LARGEST else NULL,
         )
-    return trouble
-
-
-def largest_rows(
-    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr,
-    const float[:, ::1] table, double largest_value, const double[::1] offset, bint binary, double threshold,
-    Py_ssize_t start, Py_ssize_t stop, double[:, ::1] scratch, Py_ssize_t[::1] largest_out,
-):
-    """Set largest_out[start:stop] to the largest class of rows of a CSR matrix, or to -1 for a row in doubt.
-
-    `table` is rounded from one in double precision, none of whose values is larger than `largest_value` or smaller than
-    minus that; `scratch` has one row. Returns the kinds of trouble met, or 0.
-    """
-    cdef Py_ssize_t n_classes = table.shape[1]
-    cdef Py_ssize_t n_entries = indices.shape[0]
-    cdef int trouble
-    _check_shapes(n_classes, offset, _LARGEST, start, stop, scratch, largest_out)
-    if data.shape[0] != n_entries or stop >= indptr.shape[0] or stop <= start or n_classes == 0:
-        return _MALFORMED
-    with nogil:
-        trouble = _sparse_rows(
-            &data[0] if n_entries else NULL, &indices[0] if n_entries else NULL, &indptr[0], n_entries,
-            &table[0, 0], 2.0**-22 * largest_value, table.shape[0], n_classes, &offset[0], binary, threshold, _LARGEST,
-            start, stop, &scratch[0, 0], 0, &largest_out[0])
     return trouble
 
 

@@ -443,17 +443,17 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         n_columns = n_classes if n_classes > 2 else 1
         if weights.is_settled():
             table = weights.peek(averaged).T
-            return few_rows(X, n_features, n_columns, table, intercept, True, False, 0.0, -1.0, answer)
+            return few_rows(X, n_features, n_columns, table, intercept, True, False, 0.0, answer)
         table, averages, scale, mix, share = weights.parts
         if table.dtype != np.float64:
             return None
         # not multiplied out before somebody looks
         zero = np.zeros(n_columns)
-        scores = few_rows(X, n_features, n_columns, table, zero, True, False, 0.0, -1.0, posterior.JOINT)
+        scores = few_rows(X, n_features, n_columns, table, zero, True, False, 0.0, posterior.JOINT)
         if scores is None:
             return None
         if averaged:
-            more = few_rows(X, n_features, n_columns, averages, zero, True, False, 0.0, -1.0, posterior.JOINT)
+            more = few_rows(X, n_features, n_columns, averages, zero, True, False, 0.0, posterior.JOINT)
             if more is None:
                 return None
             scores = (more + mix * scores) / share

@@ -16,7 +16,7 @@ from deciban._rows import answer_sparse, finish
 from deciban.naive_bayes._counts import Table, fixed_scores
 
 _LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that less memory is less time
-_FEW = 64  # rows that are asked for again and again, rather than once
+_FEW = 64  # rows, of which more will be asked for
 
 
 def checked_prior(prior: Any, n_classes: int, name: str) -> Array:
@@ -90,7 +90,7 @@ class LinearPosterior(JointPredictions):
         if binary and not threshold >= 0:
             return None
         n_features = state["n_features_in_"]
-        return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, -1.0, answer)
+        return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, answer)
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
         state = self.__dict__
