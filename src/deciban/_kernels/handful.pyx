@@ -22,8 +22,10 @@ from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
-from deciban._kernels.hooks cimport overrides
+from deciban._kernels.hooks cimport replaces
 from deciban._kernels.posterior cimport _JOINT, _LARGEST, _LOG_POSTERIOR, _UNDEFINED, _sigmoids, _sparse_rows
+
+from scipy.sparse import csr_array, csr_matrix
 
 np.import_array()
 
@@ -180,7 +182,7 @@ cdef bint _read_samples(object X, Task* task) except -1:
         if task.n_rows > DENSE:
             return False
         task.n_entries = task.n_rows * task.n_features
-    else:
+    elif type(X) is csr_matrix or type(X) is csr_array:
         parts = PyObject_GenericGetDict(X, NULL)
         shape, data = parts.get("_shape"), parts.get("data")
         indices, indptr = parts.get("indices"), parts.get("indptr")
@@ -199,6 +201,8 @@ cdef bint _read_samples(object X, Task* task) except -1:
         ):
             return False
         task.indices, task.indptr = np.PyArray_DATA(indices), np.PyArray_DATA(indptr)
+    else:
+        return False
     task.data, task.data_type = np.PyArray_DATA(data), np.PyArray_TYPE(data)
     task.holders[0], task.holders[1], task.holders[2] = <PyObject*> data, <PyObject*> indices, <PyObject*> indptr
     return (
@@ -265,8 +269,8 @@ def few_rows(
 
     Parameters
     ----------
-    X : CSR matrix or array, or ndarray, of shape (n_rows, n_features)
-        Of exactly those classes.
+    X : object
+        Samples: None unless of the very class of a CSR matrix, a CSR array, or an ndarray.
     n_features, n_columns : int
         How many there should be.
     table : ndarray of shape (n_features, n_columns), float64 or float32
@@ -308,16 +312,17 @@ def linear_rows(model, X, int answer):
         With ``coef_`` of shape (n_classes or 1, n_features), laid out with the features first, ``intercept_``,
         ``classes_`` and ``n_features_in_`` as attributes of its own, and by its class ``_made_of``: for each answer,
         the methods that have to be in place.
-    X : CSR matrix or array, or ndarray, of shape (n_rows, n_features)
-        Of exactly those classes, which the caller has seen to.
+    X : object
+        Samples.
     answer : int
         As for :func:`posterior.sparse_rows`.
     """
     cdef Task task
     cdef dict state = PyObject_GenericGetDict(model, NULL)
+    cdef object cls = type(model)
     if not 0 <= answer <= _LARGEST:
         raise ValueError(f"there is no answer {answer}")
-    if overrides(model, <dict> (<tuple> type(model)._made_of)[answer]):
+    if replaces(state, cls, <dict> (<tuple> cls._made_of)[answer]):
         return None
     coef, offset, classes = state.get("coef_"), state.get("intercept_"), state.get("classes_")
     if (

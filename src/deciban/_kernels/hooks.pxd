@@ -1,2 +1,2 @@
 # Whether something replaces a method; see hooks.pyx.
-cpdef bint overrides(object estimator, dict originals) except -1
+cdef bint replaces(dict own, object cls, dict originals) except -1

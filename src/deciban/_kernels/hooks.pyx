@@ -5,14 +5,17 @@ In Python these questions take longer than a short document's answer: 12 methods
 """
 
 
-cpdef bint overrides(object estimator, dict originals) except -1:
-    """Return whether an estimator, or its class since, replaces one of these methods of the class."""
-    cdef object cls = type(estimator)
-    cdef dict own = estimator.__dict__
+cdef bint replaces(dict own, object cls, dict originals) except -1:
+    # `own` and `cls` are an estimator's state and class
     for name, original in originals.items():
         if name in own or getattr(cls, name, None) is not original:
             return True
     return False
+
+
+def overrides(estimator, dict originals):
+    """Return whether an estimator, or its class since, replaces one of these methods of the class."""
+    return replaces(estimator.__dict__, type(estimator), originals)
 
 
 def are(dict state, tuple names, tuple values):

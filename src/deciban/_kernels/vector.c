@@ -113,7 +113,9 @@ static void exp_shifted(double *values, ptrdiff_t n, double shift) {
     }
 }
 
-/* log sum_k exp(v_k) = v_max + log1p(sum over the others of exp(v_k - v_max)); the terms are added in fixed lanes. */
+/* log sum_k exp(v_k) = v_max + log1p(sum over the others of exp(v_k - v_max)); the terms are added in fixed lanes. A
+ * probability is its term over their sum: exp(v_k - log sum) would take a second exponential, and lose in it as many
+ * digits as v_k is long. */
 static int normalize(double *values, ptrdiff_t n, int as_probability) {
     double largest = values[0];
     ptrdiff_t winner = 0;
@@ -134,18 +136,21 @@ static int normalize(double *values, ptrdiff_t n, int as_probability) {
         for (int lane = 0; lane < LANES; lane++) {
             double term = exp_point(values[k + lane] - largest);
             sums[lane] += k + lane == winner ? 0.0 : term;
+            values[k + lane] = as_probability ? term : values[k + lane];
         }
     }
     for (; k < n; k++) {
-        if (k != winner) {
-            sums[0] += exp_point(values[k] - largest);
-        }
+        double term = exp_point(values[k] - largest);
+        sums[0] += k == winner ? 0.0 : term;
+        values[k] = as_probability ? term : values[k];
     }
     double sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-    double log_sum = log1p(sum) + largest;
     if (as_probability) {
-        exp_shifted(values, n, log_sum);
+        for (k = 0; k < n; k++) {
+            values[k] /= 1.0 + sum;
+        }
     } else {
+        double log_sum = log1p(sum) + largest;
         for (k = 0; k < n; k++) {
             values[k] -= log_sum;
         }

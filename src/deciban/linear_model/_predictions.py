@@ -13,10 +13,8 @@ from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, feature_major, malfor
 from deciban._fallback import fall_back
 from deciban._kernels import handful, posterior
 from deciban._lazy import LazyAttribute
-from deciban._predictions import PLAIN_TYPES, Predictions
+from deciban._predictions import Predictions
 from deciban._rows import answer_sparse, finish, sigmoids
-
-linear_rows = handful.linear_rows
 
 
 class CoefficientsAttribute(LazyAttribute):
@@ -50,8 +48,7 @@ class LinearPredictions(Predictions):
             return super().decision_function(X)  # type: ignore[misc]
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
-    def _few(self, X: Any, answer: int) -> Array | None:
-        return linear_rows(self, X, answer) if type(X) in PLAIN_TYPES else None
+    _few = handful.linear_rows  # a method as those of Python are
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
         if sklearn.get_config()["array_api_dispatch"]:

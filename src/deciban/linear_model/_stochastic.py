@@ -20,7 +20,7 @@ from deciban._arrays import CSR_TYPES, Array, check_sparse
 from deciban._fallback import fall_back, overrides
 from deciban._kernels import csr, posterior, stochastic
 from deciban._lazy import LazyAttribute, unchanged_on_error
-from deciban._predictions import PLAIN_TYPES, few_rows, stand_for
+from deciban._predictions import few_rows, stand_for
 from deciban._rows import answer_sparse, finish, share_rows, sigmoids
 from deciban._sklearn import Twin, available_if
 from deciban.linear_model._descent import (
@@ -436,7 +436,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         holder = state.get("coef_")
         if not isinstance(holder, Coefficients):
             return super()._few(X, answer)
-        if type(X) not in PLAIN_TYPES or "feature_names_in_" in state or overrides(self, self._made_of[answer]):
+        if "feature_names_in_" in state or overrides(self, self._made_of[answer]):
             return None
         weights, averaged, intercept, n_features = holder.weights, holder.averaged, self.intercept_, self.n_features_in_
         n_classes = len(self.classes_)
