@@ -182,7 +182,7 @@ def value_and_gradients(network, parameters, X, kind, y, dtype=np.float64):
         kind, network.values(-1, outputs, n_rows).copy(), y, NOTHING[dtype], np.inf, network.values(-1, deltas, n_rows)
     )
     gradients, input_deltas = np.full(network.scratch, np.nan, dtype), np.empty_like(X)
-    layers.propagate(network, parameters, X, before, outputs, deltas, input_deltas, 0.0, gradients)
+    layers.propagate(network, parameters, X, before, outputs, deltas, input_deltas, False, gradients)
     return value, gradients[: network.n_parameters], input_deltas
 
 
@@ -244,9 +244,9 @@ def test_gradients_may_be_added_up():
     nothing, no_rows = NOTHING[np.float64], np.empty((0, 3))
     layers.apply_network(network, parameters, X, nothing, outputs)
     once, twice = np.zeros(network.scratch), np.zeros(network.scratch)
-    layers.propagate(network, parameters, X, nothing, outputs, deltas, no_rows, 0.0, once)
+    layers.propagate(network, parameters, X, nothing, outputs, deltas, no_rows, False, once)
     for _ in range(2):
-        layers.propagate(network, parameters, X, nothing, outputs, deltas, no_rows, 1.0, twice)
+        layers.propagate(network, parameters, X, nothing, outputs, deltas, no_rows, True, twice)
     np.testing.assert_allclose(twice[: network.n_parameters], 2 * once[: network.n_parameters], rtol=1e-14)
 
 

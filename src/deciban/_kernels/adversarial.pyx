@@ -25,7 +25,7 @@ them.
 
 Shapes: X (n_samples, n_features); parameters are the generator's and the discriminator's, apart. Buffers are for one
 batch: `Plan.work` numbers.
-Cost: 8 flops a parameter of D and 6 of G and row for each discriminator's step, as many for each generator's, by BLAS.
+Cost: 8 flops a parameter of D and 6 of G and row for each discriminator's step, as many for each generator's.
 
 Sources: I. Goodfellow et al., Generative adversarial nets, NIPS 2014; M. Arjovsky, S. Chintala, L. Bottou, Wasserstein
 generative adversarial networks, ICML 2017; T. Miyato et al., Spectral normalization for generative adversarial

@@ -3,13 +3,13 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from deciban._kernels.layers cimport (
-    GELU, adam, backward_layer, drop, finish_layer, forward_layer, layer, multiply_sparse, multiply_transposed, network,
-    real_t, sgd, slope, softmax_loss, sparse_row, sum_rows, table,
+    GELU, adam, backward_layer, drop, finish_layer, forward_layer, layer, multiply_sparse, network, real_t, sgd, slope,
+    softmax_loss, sparse_row, sum_rows, table,
 )
-from deciban._kernels.layers cimport gradient as multiply_into_gradient
 from deciban._kernels.layers cimport loss as evaluate_loss
 from deciban._kernels.nonzeros cimport WORD, are_few, mark, multiply_marked, n_words, turn
 from deciban._kernels.prefetch cimport PREFETCH
+from deciban._kernels.products cimport multiply_into_gradient, multiply_transposed
 
 cdef enum:
     BLOCK = 64        # rows of a block, at least
@@ -363,7 +363,7 @@ cdef inline void _do_piece(real_t* _type, job* own, Py_ssize_t number, Py_ssize_
     else:
         multiply_into_gradient(
             _inputs(_type, own, part.index), deltas, own.n_rows, on.n_in, on.n_out, part.start, part.stop,
-            1.0 if added else 0.0, <real_t*> own.gradients + at if added else found)
+            added, <real_t*> own.gradients + at if added else found)
     if not added:
         own.penalties[number] += own.shares[own.n_steps - 1] * _step(
             _type, own, <const real_t*> found, at, n, own.alpha, own.n_steps - 1)

@@ -4,7 +4,7 @@
 
 The lists may come from anywhere, a pickle or a user, and are checked at every call, through NumPy's C interface: tens
 of nanoseconds a layer. One row of samples, or a few, are taken one at a time, without the coefficients of inputs that
-are zero (so an infinite coefficient times zero counts as zero there); more go through BLAS.
+are zero (so an infinite coefficient times zero counts as zero there); more go through products.pyx.
 
 Cost: 2 n_in n_out flops a row and layer, O(n_entries n_out) for the first one with CSR rows; for one row, the time to
 read the coefficients. Buffers for two layers of the rows of a call.
@@ -17,9 +17,8 @@ Source: I. Goodfellow, Y. Bengio, A. Courville, Deep Learning (2016), chapter 6.
 cimport numpy as np
 from libc.stdlib cimport free, malloc
 
-from deciban._kernels.layers cimport (
-    N_ACTIVATIONS, SOFTMAX, activate, all_finite, multiply, real_t, sparse_row,
-)
+from deciban._kernels.layers cimport N_ACTIVATIONS, SOFTMAX, activate, all_finite, real_t, sparse_row
+from deciban._kernels.products cimport multiply
 
 np.import_array()
 

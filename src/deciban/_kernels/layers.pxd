@@ -50,20 +50,10 @@ cdef inline Py_ssize_t table(const network* net, Py_ssize_t index) noexcept nogi
     # Where the outputs (or deltas, or values before activation) of a layer begin in their buffer.
     return net.capacity * net.layers[index].unit
 
-# --- affine maps
-cdef void multiply(
-    const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, Py_ssize_t n_out, real_t* out,
-) noexcept nogil
+# --- sparse rows
 cdef void multiply_sparse(
     const real_t* data, const int* indices, const long long* indptr, const Py_ssize_t* rows, Py_ssize_t n_rows,
     const real_t* coef, Py_ssize_t n_out, real_t* out,
-) noexcept nogil
-cdef void multiply_transposed(
-    const real_t* deltas, Py_ssize_t n_rows, Py_ssize_t n_out, const real_t* coef, Py_ssize_t n_in, real_t* out,
-) noexcept nogil
-cdef void gradient(
-    const real_t* X, const real_t* deltas, Py_ssize_t n_rows, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t start,
-    Py_ssize_t stop, double beta, real_t* out,
 ) noexcept nogil
 cdef void sum_rows(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n_columns, real_t* out) noexcept nogil
 
@@ -89,7 +79,7 @@ cdef void backward_layer(
     const real_t* before, const real_t* outputs, real_t* deltas,
 ) noexcept nogil
 cdef void gradients(
-    const network* net, const real_t* X, const real_t* outputs, const real_t* deltas, Py_ssize_t n_rows, double beta,
+    const network* net, const real_t* X, const real_t* outputs, const real_t* deltas, Py_ssize_t n_rows, bint is_added,
     real_t* out,
 ) noexcept nogil
 

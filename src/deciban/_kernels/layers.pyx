@@ -19,8 +19,8 @@ How it is laid out
 
 Kernels cimport the functions that layers.pxd lists; `def` functions check shapes and are for tests and small work.
 
-Cost: 2 n_in n_out flops a row for each of forward, dW and delta (none for the first layer), by BLAS; the CSR product is
-O(n_entries n_out). BLAS may use threads of its own: call from several threads only where it is held to one.
+Cost: 2 n_in n_out flops a row for each of forward, dW and delta (none for the first layer), by products.pyx; the CSR
+product is O(n_entries n_out). BLAS may use threads of its own: call from several threads only where it is held to one.
 Source: I. Goodfellow, Y. Bengio, A. Courville, Deep Learning (2016), chapters 6.5 and 8; D. P. Kingma, J. Ba, Adam: a
 method for stochastic optimization, ICLR 2015; I. Sutskever et al., On the importance of initialization and momentum in
 deep learning, ICML 2013; D. Hendrycks, K. Gimpel, Gaussian error linear units (2016).
@@ -28,7 +28,8 @@ deep learning, ICML 2013; D. Hendrycks, K. Gimpel, Gaussian error linear units (
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
-from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+from deciban._kernels.products cimport multiply, multiply_into_gradient, multiply_transposed
 
 cdef extern from "layers.h":
     ctypedef struct layers_double_ops:
@@ -185,29 +186,7 @@ cdef void drop(const real_t* x, Py_ssize_t n, uint64_t key, uint64_t first, doub
         f.drop(x, n, key, first, rate, out)
 
 
-# --- affine maps ------------------------------------------------------------------------------------------------------
-
-cdef inline void _gemm(
-    char a_as, char b_as, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real_t* a, Py_ssize_t a_step,
-    const real_t* b, Py_ssize_t b_step, double beta, real_t* c, Py_ssize_t c_step,
-) noexcept nogil:
-    # C (n, m) = B (n, k) A (k, m) + beta C by rows, which is C = A B by columns, as BLAS has it.
-    cdef int m_ = <int> m, n_ = <int> n, k_ = <int> k, lda = <int> a_step, ldb = <int> b_step, ldc = <int> c_step
-    cdef real_t one = 1, scale = <real_t> beta
-    if m == 0 or n == 0:
-        return
-    if real_t is double:
-        dgemm(&a_as, &b_as, &m_, &n_, &k_, &one, <double*> a, &lda, <double*> b, &ldb, &scale, c, &ldc)
-    else:
-        sgemm(&a_as, &b_as, &m_, &n_, &k_, &one, <float*> a, &lda, <float*> b, &ldb, &scale, c, &ldc)
-
-
-cdef void multiply(
-    const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, Py_ssize_t n_out, real_t* out,
-) noexcept nogil:
-    """out (n_rows, n_out) = X coef."""
-    _gemm(c'N', c'N', n_out, n_rows, n_in, coef, n_out, X, n_in, 0.0, out, n_out)
-
+# --- sparse rows ------------------------------------------------------------------------------------------------------
 
 cdef void multiply_sparse(
     const real_t* data, const int* indices, const long long* indptr, const Py_ssize_t* rows, Py_ssize_t n_rows,
@@ -218,21 +197,6 @@ cdef void multiply_sparse(
     for i in range(n_rows):
         begin = indptr[rows[i]]
         sparse_row(data + begin, indices + begin, indptr[rows[i] + 1] - begin, coef, n_out, out + i * n_out)
-
-
-cdef void multiply_transposed(
-    const real_t* deltas, Py_ssize_t n_rows, Py_ssize_t n_out, const real_t* coef, Py_ssize_t n_in, real_t* out,
-) noexcept nogil:
-    """out (n_rows, n_in) = deltas coef^T."""
-    _gemm(c'T', c'N', n_in, n_rows, n_out, coef, n_out, deltas, n_out, 0.0, out, n_in)
-
-
-cdef void gradient(
-    const real_t* X, const real_t* deltas, Py_ssize_t n_rows, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t start,
-    Py_ssize_t stop, double beta, real_t* out,
-) noexcept nogil:
-    """out (stop - start, n_out) = beta out + X[:, start:stop]^T deltas."""
-    _gemm(c'N', c'T', n_out, stop - start, n_rows, deltas, n_out, X + start, n_in, beta, out, n_out)
 
 
 # --- networks ---------------------------------------------------------------------------------------------------------
@@ -304,10 +268,10 @@ cdef void backward(
 
 
 cdef void gradients(
-    const network* net, const real_t* X, const real_t* outputs, const real_t* deltas, Py_ssize_t n_rows, double beta,
+    const network* net, const real_t* X, const real_t* outputs, const real_t* deltas, Py_ssize_t n_rows, bint is_added,
     real_t* out,
 ) noexcept nogil:
-    """Gradients by all parameters, laid out as they are; with beta = 1, added to what is there, and 0 replaces it.
+    """Gradients by all parameters, laid out as they are, or those added to `out`.
 
     `out` is of length Network.scratch: what is past the parameters is for sums.
     """
@@ -316,12 +280,12 @@ cdef void gradients(
     cdef real_t* sums = out + net.n_parameters
     for index in range(net.n_layers):
         own = &net.layers[index]
-        gradient(
+        multiply_into_gradient(
             X if index == 0 else outputs + table(net, index - 1), deltas + table(net, index), n_rows, own.n_in,
-            own.n_out, 0, own.n_in, beta, out + own.coef)
+            own.n_out, 0, own.n_in, is_added, out + own.coef)
         sum_rows(deltas + table(net, index), n_rows, own.n_out, sums)
         for k in range(own.n_out):
-            out[own.intercept + k] = sums[k] + (<real_t> beta * out[own.intercept + k] if beta != 0 else 0)
+            out[own.intercept + k] = sums[k] + (out[own.intercept + k] if is_added else 0)
 
 
 cdef class Network:
@@ -447,12 +411,12 @@ def apply_network(
 
 def propagate(
     Network network, const real_t[::1] parameters, const real_t[:, ::1] X, const real_t[::1] before,
-    const real_t[::1] outputs, real_t[::1] deltas, real_t[:, ::1] input_deltas, double beta, real_t[::1] gradients_out,
+    const real_t[::1] outputs, real_t[::1] deltas, real_t[:, ::1] input_deltas, bint is_added,
+    real_t[::1] gradients_out,
 ):
     """From the last layer's deltas, fill all, those of the input (unless that has no rows), and the gradients.
 
-    `gradients_out` is of length ``network.scratch``; with beta = 1 the gradients are added to it, with 0 they replace
-    what is there.
+    `gradients_out` is of length ``network.scratch``; the gradients are added to it, or replace what is there.
     """
     cdef bint kept = network.keeps_before, wanted = input_deltas.shape[0] > 0
     cdef Py_ssize_t n_rows = X.shape[0]
@@ -469,7 +433,7 @@ def propagate(
                 &network.net, &parameters[0], 0, n_rows, &before[0] if kept else NULL, &outputs[0], &deltas[0],
                 &input_deltas[0, 0] if wanted else NULL)
             gradients(
-                &network.net, &X[0, 0], &outputs[0], <const real_t*> &deltas[0], n_rows, beta, &gradients_out[0])
+                &network.net, &X[0, 0], &outputs[0], <const real_t*> &deltas[0], n_rows, is_added, &gradients_out[0])
 
 
 def apply_activation(int activation, real_t[:, ::1] z, const real_t[::1] bias, real_t[:, ::1] out):

@@ -12,13 +12,13 @@ cdef inline Py_ssize_t n_words(Py_ssize_t n) noexcept nogil:
 
 
 cdef inline bint is_worthwhile(real_t* _type, Py_ssize_t n_columns) noexcept nogil:
-    # Whether rows of the table are long enough for skipping zeros to be faster than BLAS.
+    # Whether rows of the table are long enough for skipping zeros to be worth while.
     return n_columns * sizeof(real_t) >= 256
 
 
 cdef inline bint are_few(Py_ssize_t n_marked, Py_ssize_t n) noexcept nogil:
     # Whether so few are marked that it is.
-    return 4 * n_marked <= 3 * n
+    return 3 * n_marked <= 2 * n
 
 
 cdef Py_ssize_t mark(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n_columns, uint64_t* marks) noexcept nogil

@@ -1,6 +1,6 @@
 """Products of a matrix with many zeros by a table: X W, and X^T D, in time for what is not zero.
 
-nonzeros.h says how. Dense products by BLAS are faster where most elements are not zero, or rows of the table are short:
+nonzeros.h says how. Dense products are faster where most elements are not zero, or rows of the table are short:
 nonzeros.pxd draws the line.
 
 Cost: n_rows n_in / 8 bytes of marks, 0.2 ns an element; 2 flops an element that is not zero and column of the table.

@@ -1,6 +1,7 @@
 # A step of Adam on pieces of a network's parameters: each piece's gradient is made of the whole batch and used at once,
 # while it is in cache. Pieces do not depend on each other, nor on how many threads there are.
-from deciban._kernels.layers cimport adam, gradient, network, real_t, sum_rows, table
+from deciban._kernels.layers cimport adam, network, real_t, sum_rows, table
+from deciban._kernels.products cimport multiply_into_gradient
 
 cdef enum Kind:
     COEFFICIENTS  # rows [start, stop) of a layer's W
@@ -39,9 +40,9 @@ cdef inline void gradient_of(
     if own.kind == INTERCEPTS:
         sum_rows(own_deltas, n_rows, net.layers[own.layer].n_out, gradient_out + at)
     elif own.kind == COEFFICIENTS:
-        gradient(
+        multiply_into_gradient(
             X if own.layer == 0 else outputs + table(net, own.layer - 1), own_deltas, n_rows,
-            net.layers[own.layer].n_in, net.layers[own.layer].n_out, own.start, own.stop, 0.0, gradient_out + at)
+            net.layers[own.layer].n_in, net.layers[own.layer].n_out, own.start, own.stop, False, gradient_out + at)
 
 
 cdef inline void step_of(

@@ -17,7 +17,7 @@ bits for any number of them.
 Shapes: X (n_samples, n_features), dense or CSR; parameters are the encoder's, the decoder's, and v. Buffers are for
 one batch, whatever n_samples is: `Plan.work` numbers. A CSR batch meets the encoder's first W in O(entries n_hidden),
 forward and backward; its optimiser still moves all of W, as Adam's moments move where the gradient is zero.
-Cost: 6 flops a parameter and row, by BLAS.
+Cost: 6 flops a parameter and row.
 
 Sources: D. P. Kingma, M. Welling, Auto-encoding variational Bayes, ICLR 2014; Y. Burda, R. Grosse, R. Salakhutdinov,
 Importance weighted autoencoders, ICLR 2016; I. Higgins et al., beta-VAE, ICLR 2017; D. Liang et al., Variational

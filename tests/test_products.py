@@ -1,0 +1,105 @@
+"""Products of dense tables against NumPy's, for every dtype, tier and shape."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from deciban._kernels.products import multiply_tables
+
+DTYPES = (np.float64, np.float32)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@example(0, 15, 257, 31, False, True, True)  # one row more than a tile, one term more than at once, a vector in part
+@example(0, 7, 512, 65, True, False, False)
+@example(0, 65, 3, 10, True, True, True)
+@given(
+    seed=st.integers(0, 1 << 30),
+    n_rows=st.integers(0, 70),
+    n_inner=st.integers(0, 300),
+    n_columns=st.integers(0, 150),
+    rows_turned=st.booleans(),
+    table_turned=st.booleans(),
+    is_added=st.booleans(),
+)
+def test_products(dtype, seed, n_rows, n_inner, n_columns, rows_turned, table_turned, is_added):
+    rng = np.random.default_rng(seed)
+    X, table = rng.normal(size=(n_rows, n_inner)).astype(dtype), rng.normal(size=(n_inner, n_columns)).astype(dtype)
+    before = rng.normal(size=(n_rows, n_columns)).astype(dtype) if is_added else np.full((n_rows, n_columns), np.nan)
+    out = before.astype(dtype)
+    multiply_tables(
+        np.ascontiguousarray(X.T) if rows_turned else X,
+        rows_turned,
+        np.ascontiguousarray(table.T) if table_turned else table,
+        table_turned,
+        is_added,
+        out,
+    )
+    wide, wide_table = X.astype(float), table.astype(float)
+    expected = wide @ wide_table + (before.astype(float) if is_added else 0.0)
+    tolerance = (n_inner + 2) * np.finfo(dtype).eps * (np.abs(wide) @ np.abs(wide_table) + np.abs(expected) + 1e-30)
+    assert (np.abs(out - expected) <= tolerance).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows_turned", [False, True])
+def test_what_is_not_finite_counts(dtype, rows_turned):
+    X = np.zeros((20, 20), dtype)
+    X[3, 5], X[7, 7] = np.nan, np.inf
+    table = np.ones((20, 40), dtype)
+    table[9, 33] = np.inf
+    out = np.empty((20, 40), dtype)
+    multiply_tables(np.ascontiguousarray(X.T) if rows_turned else X, rows_turned, table, False, False, out)
+    expected = np.zeros((20, 40), dtype)
+    expected[3], expected[7], expected[:, 33] = np.nan, np.inf, np.nan  # zero times infinity
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_shapes_that_do_not_agree():
+    X = np.ones((5, 3))
+    for rows_turned, table, table_turned, out in (
+        (False, (4, 2), False, (5, 2)),
+        (False, (3, 2), True, (5, 2)),
+        (True, (3, 2), False, (3, 2)),
+        (False, (3, 2), False, (4, 2)),
+        (False, (3, 2), False, (5, 3)),
+    ):
+        with pytest.raises(ValueError, match="do not agree in shape"):
+            multiply_tables(X, rows_turned, np.ones(table), table_turned, False, np.empty(out))
+
+
+SCRIPT = """
+import json
+import numpy as np
+from deciban._kernels.products import multiply_tables
+found = []
+for dtype in (np.float64, np.float32):
+    for n_rows, n_inner, n_columns in ((70, 100, 120), (3, 300, 33), (130, 5, 10), (9, 520, 4), (20, 30, 1)):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(n_rows, n_inner)).astype(dtype)
+        table = rng.normal(size=(n_inner, n_columns)).astype(dtype)
+        wide = X.astype(float) @ table.astype(float)
+        for rows_turned in (False, True):
+            for table_turned in (False, True):
+                given = [np.ascontiguousarray(a.T) if t else a for a, t in ((X, rows_turned), (table, table_turned))]
+                out = np.empty(wide.shape, dtype)
+                multiply_tables(given[0], rows_turned, given[1], table_turned, False, out)
+                found.append(float(np.abs(out - wide).max() / np.finfo(dtype).eps))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("tier", ["baseline", "v3", "v4"])
+def test_every_tier(tier):
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env={**os.environ, "DECIBAN_CPU": tier}, capture_output=True, check=True
+    )
+    found = json.loads(run.stdout)
+    assert len(found) == 40
+    assert max(found) < 300
