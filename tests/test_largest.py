@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn.naive_bayes as theirs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deciban._kernels import largest
+import deciban.naive_bayes as ours
+from deciban._kernels import largest, posterior
 from deciban._largest import FixedTable
 
 DTYPES = ["float64", "float32", "int64", "int32"]
@@ -156,3 +158,31 @@ def test_shapes_that_do_not_agree_are_refused():
         largest.pack(np.zeros((20, 4)), 0.0, 1.0, 11, cells)
     with pytest.raises(ValueError, match="shape"):
         largest.pack(np.zeros((20, 0)), 0.0, 1.0, 0, cells)
+
+
+@given(seed=st.integers(0, 1000), n_classes=st.integers(1, 12), n_categories=st.integers(1, 9), fortran=st.booleans())
+def test_categories_are_classified_as_scikit_learn_does(seed, n_classes, n_categories, fortran):
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(0, n_categories, (300, 5)), rng.permutation(np.arange(300) % n_classes)
+    X[150:], y[150:] = X[:150], y[:150]
+    X = np.asfortranarray(X) if fortran else X
+    their, our = (module.CategoricalNB(fit_prior=bool(seed % 2)).fit(X, y) for module in (theirs, ours))
+    np.testing.assert_array_equal(our.predict(X), their.predict(X))
+    np.testing.assert_array_equal(our.predict(X[:1]), their.predict(X[:1]))
+
+
+def test_categories_that_training_did_not_see_are_refused():
+    X = np.random.default_rng(0).integers(0, 4, (300, 5))
+    model = ours.CategoricalNB().fit(X, X[:, 0])
+    X[299, 4] = 4
+    with pytest.raises(IndexError):
+        model.predict(X)
+    starts, places = np.arange(0, 21, 4), np.empty((300, 5), np.int32)
+    assert posterior.category_places(X, starts, 0, 299, places) == 0
+    np.testing.assert_array_equal(places[:299], X[:299] + starts[:-1])
+    assert posterior.category_places(X, starts, 299, 300, places) == posterior.MALFORMED
+    X[0, 0] = -1
+    assert posterior.category_places(X, starts, 0, 1, places) == posterior.MALFORMED
+    for bad in ((X, starts[1:], 0, 300, places), (X, starts, 0, 301, places), (X, starts, 0, 300, places[1:])):
+        with pytest.raises(ValueError, match="shape"):
+            posterior.category_places(*bad)

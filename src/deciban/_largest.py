@@ -52,12 +52,25 @@ class FixedTable:
 
         With ``binary``, an entry counts as 1 where it is above the threshold, else as nothing.
         """
-        data, indices, indptr = entries(X)
-        kernel = _largest_rows[data.dtype, indices.dtype]
-        table = self._cells, self._n_features, self._unit, self._largest_value, offset
+        parts = entries(X)
 
-        def rows(start: int, stop: int, _: Array, out: Array) -> int:
-            return kernel(data, indices, indptr, *table, binary, threshold, start, stop, out)
+        def task(start: int, stop: int, _: Array, out: Array) -> int:
+            return self.rows(parts, offset, binary, threshold, start, stop, out)
 
         n_rows = X.shape[0]
-        return answer_rows(rows, posterior.LARGEST, n_rows, len(offset), len(data) // n_rows + 1)
+        return answer_rows(task, posterior.LARGEST, n_rows, len(offset), len(parts[0]) // n_rows + 1)
+
+    def rows(
+        self,
+        parts: tuple[Array, Array, Array],
+        offset: Array,
+        binary: bool,
+        threshold: float,
+        start: int,
+        stop: int,
+        out: Array,
+    ) -> int:
+        """Set ``out[start:stop]`` to the largest class of rows of data, indices and indptr; return the trouble met."""
+        kernel = _largest_rows[parts[0].dtype, parts[1].dtype]
+        table = self._cells, self._n_features, self._unit, self._largest_value
+        return kernel(*parts, *table, offset, binary, threshold, start, stop, out)

@@ -16,6 +16,8 @@
 
 #define FAR 1024            /* entries ahead, of what is read in order */
 #define MOST_WHOLE 65535    /* that a row's whole numbers may add up to: times 32767 it is still below 2^31 */
+#define MOST_REAL 1e30      /* the same for real numbers, whose sums in single precision then are finite */
+#define LANES 8
 #define LIMIT 8388352       /* 32767 * 256 */
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -289,21 +291,34 @@ static int load_indices(const void *indices, int bytes, ptrdiff_t j, ptrdiff_t n
     return signs >= 0;
 }
 
-/* Find the largest score; returns by how much it is ahead of the next, or NaN if there is no telling. */
-static double lead(const double *scores, ptrdiff_t n_classes, ptrdiff_t *best) {
-    double most = -INFINITY, second = -INFINITY, zero = 0.0;
+/* Returns the class that is ahead of all others by more than `doubt`, or -1; makes scores of sums. Nothing depends on a
+ * comparison but what is returned, for which class wins is what no processor foresees. */
+static ptrdiff_t settle(double *scores, double unit, const double *offset, ptrdiff_t n_classes, double doubt) {
+    double most[LANES], largest = -INFINITY;
+    ptrdiff_t n_near = 0, best = 0;
     for (ptrdiff_t k = 0; k < n_classes; k++) {
-        double value = scores[k];
-        zero += value * 0.0;
-        if (value > most) {
-            second = most;
-            most = value;
-            *best = k;
-        } else if (value > second) {
-            second = value;
+        scores[k] = unit * scores[k] + offset[k];
+    }
+    for (ptrdiff_t k = n_classes; k % LANES; k++) {
+        scores[k] = -INFINITY;
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        most[lane] = -INFINITY;
+    }
+    for (ptrdiff_t k = 0; k < n_classes; k += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            most[lane] = scores[k + lane] > most[lane] ? scores[k + lane] : most[lane];
         }
     }
-    return most - second + zero;
+    for (int lane = 0; lane < LANES; lane++) {
+        largest = most[lane] > largest ? most[lane] : largest;
+    }
+    double limit = largest - doubt;
+    for (ptrdiff_t k = 0; k < n_classes; k++) {
+        n_near += !(scores[k] < limit); /* NaN is near whatever */
+        best += scores[k] == largest ? k : 0;
+    }
+    return n_near == 1 ? best : -1;
 }
 
 /* The scores of a row with both parts, in units of the low ones; returns the sum of its absolute values. */
@@ -330,12 +345,6 @@ static double add_all(const largest_rows_in *X, ptrdiff_t begin, ptrdiff_t end, 
         }
     }
     return size;
-}
-
-static void finish(double *scores, double unit, const double *offset, ptrdiff_t n_classes) {
-    for (ptrdiff_t k = 0; k < n_classes; k++) {
-        scores[k] = unit * scores[k] + offset[k];
-    }
 }
 
 static int rows(const largest_rows_in *X, const largest_table *table, int binary, double threshold, ptrdiff_t start,
@@ -390,25 +399,22 @@ static int rows(const largest_rows_in *X, const largest_table *table, int binary
             }
             add_whole(whole, places, next, n + n % 2, table, sums);
         }
-        ptrdiff_t best = 0;
-        double count = (double)(end - begin), rounding = 0x1p-49 * (count + 1.0) * table->largest_value;
-        int settled = 0;
-        if (real_sums) {
-            finish(scores, high_unit, table->offset, n_classes);
-            double doubt = high_unit * (1.3 * size + count * 0x1p-110) + rounding * size + offset_rounding;
-            settled = lead(scores, n_classes, &best) > doubt;
-        } else if (size <= MOST_WHOLE) {
+        double count = (double)(end - begin), rounding = 0x1p-49 * (count + 1.0) * table->largest_value, doubt;
+        ptrdiff_t best = -1;
+        if (real_sums && size < MOST_REAL) {
+            doubt = high_unit * (1.3 * size + count * 0x1p-110) + rounding * size + offset_rounding;
+            best = settle(scores, high_unit, table->offset, n_classes, doubt);
+        } else if (!real_sums && size <= MOST_WHOLE) {
             order_whole(sums, n_classes, scores);
-            finish(scores, high_unit, table->offset, n_classes);
-            settled = lead(scores, n_classes, &best) > (1.01 * high_unit + rounding) * size + offset_rounding;
+            doubt = (1.01 * high_unit + rounding) * size + offset_rounding;
+            best = settle(scores, high_unit, table->offset, n_classes, doubt);
         }
-        if (!settled) {
+        if (best < 0) {
             size = add_all(X, begin, end, table, binary, threshold, scores);
-            finish(scores, table->unit, table->offset, n_classes);
-            double doubt = table->unit * (1.01 + count * 0x1p-27) + rounding;
-            settled = lead(scores, n_classes, &best) > doubt * size + offset_rounding;
+            doubt = (table->unit * (1.01 + count * 0x1p-27) + rounding) * size + offset_rounding;
+            best = size < 1e100 ? settle(scores, table->unit, table->offset, n_classes, doubt) : -1;
         }
-        largest_out[row] = settled ? best : -1;
+        largest_out[row] = best;
     }
     return nonfinite ? LARGEST_NONFINITE : 0;
 }

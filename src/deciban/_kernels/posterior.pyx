@@ -304,6 +304,26 @@ def category_rows(
     return trouble
 
 
+def category_places(
+    const index_t[:, ::1] X, const Py_ssize_t[::1] starts, Py_ssize_t start, Py_ssize_t stop, int[:, ::1] out
+):
+    """Set out[i, f] = starts[f] + X[start + i, f], a row of the table; a category outside of it is MALFORMED."""
+    cdef Py_ssize_t row, f, n_features = X.shape[1]
+    cdef long long signs = 0, x
+    if (
+        starts.shape[0] != n_features + 1 or not 0 <= start <= stop <= X.shape[0] or out.shape[0] < stop - start
+        or out.shape[1] != n_features or starts[n_features] > 0x7FFFFFFF
+    ):
+        raise ValueError("samples, starts and output do not agree in shape")
+    with nogil:
+        for row in range(stop - start):
+            for f in range(n_features):
+                x = X[start + row, f]
+                signs |= x | (starts[f + 1] - starts[f] - 1 - x)
+                out[row, f] = <int> (starts[f] + x)
+    return _MALFORMED if signs < 0 else 0
+
+
 def gaussian_rows(
     const data_t[:, ::1] X, const double[:, ::1] mean, const double[:, ::1] precision, const double[::1] offset,
     int answer, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out, Py_ssize_t[::1] largest_out, double[::1] scratch,

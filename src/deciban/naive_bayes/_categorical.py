@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from deciban._arrays import Array
 from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import counts, posterior
+from deciban._largest import FixedTable
 from deciban._lazy import LazyAttribute, unchanged_on_error
 from deciban._parallel import effective_n_threads, run_blocks
 from deciban._rows import answer_rows
@@ -22,6 +23,7 @@ from deciban.naive_bayes._generate import Generates, sample_categories
 from deciban.naive_bayes._posterior import JointPredictions, checked_prior, stand_for_joint
 
 _NO_WEIGHTS = np.empty(0)
+_PLACES = 1 << 15  # of categories at once: 128 KB
 
 
 class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
@@ -214,8 +216,8 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
         check_is_fitted(self)
-        rows = self._check_X(X).astype(np.int64, copy=False)
-        table, starts = self._scores()
+        rows = np.ascontiguousarray(self._check_X(X), dtype=np.int64)
+        table, starts, fixed = self._scores()
         n_classes = len(self.classes_)
         offset = checked_prior(self.class_log_prior_, n_classes, "class_log_prior_")
         if table.shape[1] != n_classes or len(starts) != rows.shape[1] + 1:
@@ -224,10 +226,19 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
                 f"{table.shape[1]}"
             )
 
-        def task(start: int, stop: int, out: Array, largest: Array) -> int:
-            return posterior.category_rows(rows, starts, table, offset, answer, start, stop, out, largest)
+        def exactly(rows: Array) -> tuple[Array, int]:
+            def task(start: int, stop: int, out: Array, largest: Array) -> int:
+                return posterior.category_rows(rows, starts, table, offset, answer, start, stop, out, largest)
 
-        found, trouble = answer_rows(task, answer, len(rows), n_classes, self.n_features_in_)
+            return answer_rows(task, answer, len(rows), n_classes, self.n_features_in_)
+
+        if answer == posterior.LARGEST and fixed.usable and rows.size > table.size:
+            found, trouble = _largest(rows, starts, fixed, offset)
+            doubtful = np.flatnonzero(found < 0)
+            if not trouble and len(doubtful):
+                found[doubtful], trouble = exactly(rows[doubtful])
+        else:
+            found, trouble = exactly(rows)
         if trouble:
             # a category that training did not see, which is an IndexError, or no class with a finite likelihood
             fall_back(self, method, "a sample has no finite joint log likelihood")
@@ -235,11 +246,14 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
         return found
 
     def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Array:
-        table, starts = self._scores()
+        table, starts, _ = self._scores()
         return sample_categories(codes, len(self.classes_), table, starts, seed)
 
-    def _scores(self) -> tuple[Array, Array]:
-        """Return the logarithms, a row for each category of every feature, and the row where each feature starts."""
+    def _scores(self) -> tuple[Array, Array, FixedTable]:
+        """Return the logarithms, a row for each category of every feature, and the row where each feature starts.
+
+        And the same logarithms in fixed point.
+        """
         holder = self.__dict__.get("feature_log_prob_")
         if not isinstance(holder, Table):
             holder = Table(lambda: self.feature_log_prob_)
@@ -252,7 +266,8 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
                     f"feature, got {[t.shape for t in tables]}"
                 )
             starts = np.concatenate([[0], np.cumsum([t.shape[1] for t in tables])]).astype(np.intp)
-            holder.scores = np.ascontiguousarray(np.concatenate(tables, axis=1).T), starts
+            table = np.ascontiguousarray(np.concatenate(tables, axis=1).T)
+            holder.scores = table, starts, counting.fixed_scores(table)
         return holder.scores
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -263,6 +278,26 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
 
 CategoricalNB._fit_methods = methods(CategoricalNB, *counting.FIT_METHODS)
 stand_for_joint(CategoricalNB)
+
+
+def _largest(rows: Array, starts: Array, fixed: FixedTable, offset: Array) -> tuple[Array, int]:
+    """Return the largest class of rows of categories, -1 for a row in doubt, and the trouble met."""
+    n_rows, n_features = rows.shape
+    size = max(1, _PLACES // n_features)
+    ones, indptr = np.ones(size * n_features, np.int32), np.arange(size + 1, dtype=np.int32) * np.int32(n_features)
+
+    def task(start: int, stop: int, _: Array, largest: Array) -> int:
+        trouble = 0
+        places = np.empty((size, n_features), np.int32)
+        for first in range(start, stop, size):
+            n = min(size, stop - first)
+            trouble |= posterior.category_places(rows, starts, first, first + n, places)
+            if not trouble:
+                parts = ones[: n * n_features], places[:n].reshape(-1), indptr[: n + 1]
+                trouble |= fixed.rows(parts, offset, False, 0.0, 0, n, largest[first : first + n])
+        return trouble
+
+    return answer_rows(task, posterior.LARGEST, n_rows, len(offset), n_features)
 
 
 def _checked_weights(sample_weight: Any, rows: Array) -> Array:

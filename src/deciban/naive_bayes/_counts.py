@@ -427,10 +427,12 @@ def _fixed(shape: tuple[int, int], fill: Fill, lowest: float, highest: float) ->
 def fixed_scores(table: Array) -> FixedTable:
     """Return a table with features first in fixed point."""
     n_features, n_classes = table.shape
-    limits = each_strip(
-        n_features, n_classes, lambda start, stop: (float(table[start:stop].min()), float(table[start:stop].max()))
-    )
-    fixed = FixedTable(n_features, n_classes, min(low for low, _ in limits), max(high for _, high in limits))
+
+    def limits(start: int, stop: int) -> tuple[float, float]:
+        return float(table[start:stop].min(initial=0.0)), float(table[start:stop].max(initial=0.0))
+
+    lowest, highest = zip(*each_strip(n_features, n_classes, limits), strict=True)
+    fixed = FixedTable(n_features, n_classes, min(lowest), max(highest))
     each_strip(n_features, n_classes, lambda start, stop: fixed.write(start, table[start:stop]))
     return fixed
 
