@@ -26,12 +26,6 @@ EXECUTED = {
     "sklearn.feature_extraction.tests.test_text": 131,
     "sklearn.neural_network.tests.test_mlp": 59,
 }
-# Tests that hold the iterations of one of scikit-learn's solvers against another run of it, ours in one place of two.
-OF_ITS_SOLVERS = {
-    "test_logistic_regression_multi_class_auto",  # before 1.8
-    "test_newton_cholesky_fallback_to_lbfgs",
-    "test_logistic_regression_callback_fitted_estimator",
-}
 CHECKS = 40
 
 
@@ -61,9 +55,6 @@ def test_scikit_learns_own_tests_pass_on_our_classes(module, tmp_path):
     process, outcomes, passed = run_scikit_learns(module, tmp_path, patched=True)
     _, their_outcomes, their_passed = run_scikit_learns(module, tmp_path, patched=False)
     assert outcomes.keys() == their_outcomes.keys()
-    their_passed = {
-        (where, name) for where, name in their_passed if not {name, name.partition("[")[0]} & OF_ITS_SOLVERS
-    }
     assert passed >= their_passed, f"{sorted(their_passed - passed)}\n{process.stdout[-5000:]}"
     if sklearn.__version__ >= "1.9":
         assert len(passed) >= EXECUTED[module]

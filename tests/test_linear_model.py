@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from reference import log_posterior
+from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -382,6 +383,131 @@ class TestFit:
         assert "runs scikit-learn's code" in caplog.text
         with deciban.config_context(fallback="error"), pytest.raises(deciban.FallbackError, match="more than two"):
             _logistic._liblinear(X, y, *options)
+
+
+class Recorder:
+    """A callback of scikit-learn's that keeps the models it is shown."""
+
+    def __init__(self):
+        self.begun, self.ended, self.metadata = [], [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, _estimator, context, *, metadata, fitted_estimator):
+        self.metadata.append(metadata)
+        if context.parent is not None:
+            self.begun.append(fitted_estimator)
+
+    def on_fit_task_end(self, _estimator, context, *, fitted_estimator):
+        if context.parent is not None:
+            self.ended.append(fitted_estimator)
+
+
+@pytest.mark.skipif(not hasattr(LogisticRegression, "set_callbacks"), reason="callbacks came with scikit-learn 1.9")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+class TestCallbacks:
+    @pytest.mark.parametrize("fit_intercept", [False, True])
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    @pytest.mark.parametrize("kind", ["whole", "ascent", "float32"])
+    def test_hear_of_every_iteration(self, kind, n_classes, fit_intercept):
+        X, y = make(0, 300, 400 if kind == "ascent" else 6, n_classes)
+        X = sp.csr_matrix(X) if kind == "ascent" else X.astype(np.float32 if kind == "float32" else np.float64)
+        options, weights, recorder = {"fit_intercept": fit_intercept, "C": 0.5}, np.linspace(1.0, 2.0, 300), Recorder()
+        with deciban.config_context(fallback="error"):
+            model = LogisticRegression(**options).set_callbacks(recorder).fit(X, y, weights)
+        n_iter = model.n_iter_[0]
+        assert n_iter > 1
+        assert len(recorder.begun) == len(recorder.ended) == n_iter + 1
+        assert all(seen["sample_weight"] is not None for seen in recorder.metadata)
+        # from the ninth epoch on, the ascent goes another way if it will not be done within max_iter
+        for i, found in enumerate(recorder.ended[: 8 if kind == "ascent" else -1], 1):
+            short = LogisticRegression(**options, max_iter=i).fit(X, y, weights)
+            for shown in (found, recorder.begun[i]):
+                assert shown.coef_.dtype == short.coef_.dtype
+                assert_allclose(shown.coef_, short.coef_, rtol=1e-12)
+                assert_allclose(shown.intercept_, short.intercept_, rtol=1e-12)
+            assert_array_equal(found.predict(X), short.predict(X))
+        assert_array_equal(recorder.begun[0].coef_, np.zeros_like(model.coef_))
+        assert_array_equal(recorder.ended[-2].coef_, model.coef_)
+        assert recorder.ended[-1] is None
+
+    def test_hear_of_one_iteration_where_there_is_none(self):
+        X, y = make(0, 50, 4, 2)
+        recorder = Recorder()
+        model = LogisticRegression(max_iter=0).set_callbacks(recorder).fit(X, y)
+        assert len(recorder.begun) == len(recorder.ended) == 2
+        assert_array_equal(recorder.ended[0].coef_, model.coef_)
+
+    def test_of_other_solvers_hear_of_the_fit_alone(self):
+        X, y = make(0, 50, 4, 2)
+        recorder = Recorder()
+        with pytest.warns(UserWarning, match="Callbacks are only supported"):
+            model = LogisticRegression(solver="newton-cg").set_callbacks(recorder)
+        model.fit(X, y)
+        assert len(recorder.metadata) == 1
+        assert not recorder.begun
+
+
+class TestSingularHessian:
+    """scikit-learn warns where Cholesky's factors fail it, and goes on as "lbfgs" with an iteration less."""
+
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    @pytest.mark.parametrize("case", ["wide", "collinear", "constant", "zero", "sparse", "plain", "penalised", "large"])
+    def test_is_said_where_scikit_learn_says_it(self, case, n_classes):
+        X, y = make(1, 60, 6, n_classes)
+        options = {"C": 1e30}
+        if case == "wide":
+            X = np.hstack([X] + [make(seed, 60, 20, 2)[0] for seed in range(4)])
+        elif case in ("collinear", "penalised"):
+            X = np.column_stack([X, X[:, 0] - X[:, 1]])
+        elif case == "constant":
+            X = np.column_stack([X, np.ones(60)])
+        elif case == "zero":
+            X = np.column_stack([X, np.zeros(60)])
+        elif case == "sparse":
+            X = sp.csr_matrix(np.column_stack([X, X[:, 2]]))
+        elif case == "large":
+            X = 1e8 * X
+        if case == "penalised":
+            options = {"C": 1.0}
+        warned = []
+        for cls in (theirs.LogisticRegression, LogisticRegression):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                cls(solver="newton-cholesky", tol=1e-2, **options).fit(X, y)
+            warned.append(any(issubclass(warning.category, LinAlgWarning) for warning in caught))
+        assert warned[1] == warned[0] == (n_classes > 2 if case == "plain" else case != "penalised")
+
+    def test_costs_an_iteration(self):
+        X, y = make(1, 10, 20, 2)
+        n_iter = LogisticRegression(C=1e30).fit(X, y).n_iter_[0]
+        with pytest.warns(LinAlgWarning, match="singular"):
+            assert LogisticRegression(C=1e30, solver="newton-cholesky").fit(X, y).n_iter_[0] == n_iter
+        few = LogisticRegression(C=1e30, solver="newton-cholesky", max_iter=n_iter)
+        with pytest.warns(LinAlgWarning, match="singular"), pytest.warns(ConvergenceWarning, match="lbfgs failed"):
+            assert few.fit(X, y).n_iter_[0] == n_iter - 1
+
+
+@pytest.mark.skipif(not _logistic._HAS_MULTI_CLASS, reason="a parameter until scikit-learn 1.8")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_multi_class(n_classes, caplog):
+    X, y = make(0, 120, 5, n_classes)
+    for multi_class in ("auto", "ovr", "multinomial"):
+        options = {"multi_class": multi_class, "tol": 1e-8}
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "deciban"):
+            ours = LogisticRegression(**options).fit(X, y)
+        assert bool(caplog.text) == (multi_class == "multinomial" and n_classes == 2)
+        expected = theirs.LogisticRegression(**options).fit(X, y)
+        assert_allclose(ours.coef_, expected.coef_, rtol=1e-4, atol=1e-5)
+        for rows in (X, X[:1]):
+            assert_allclose(ours.predict_proba(rows), expected.predict_proba(rows), rtol=1e-4, atol=1e-5)
+            assert_array_equal(ours.predict(rows), expected.predict(rows))
 
 
 class TestPredictions:

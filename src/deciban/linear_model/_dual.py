@@ -21,7 +21,7 @@ from deciban._kernels import dual, posterior
 from deciban._parallel import cut, run_blocks
 from deciban._rows import answer_sparse, finish, sigmoids
 from deciban.linear_model._blocks import pays
-from deciban.linear_model._newton import Problem, Result, minimise, tolerated, whole
+from deciban.linear_model._newton import Problem, Report, Result, minimise, tolerated, whole
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
 _epoch = specialise(dual.epoch, DATA_DTYPES[:2], INDEX_DTYPES)
@@ -216,8 +216,18 @@ def suits(problem: Problem) -> bool:
     return mean <= _OUTWEIGHED * float(problem.penalty[0, 0])
 
 
-def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
+def _lower(ascent: Ascent, problem: Problem, table: Array) -> Array:
+    """Return the coefficients, or those that it started from if these are better.
+
+    With steps that are far from small compared with the penalty, the primal may be worse than it was.
+    """
+    return ascent.table() if ascent.measure() < problem.value(table) else table
+
+
+def ascend(problem: Problem, table: Array, tol: float, max_iter: int, report: Report | None = None) -> Result:
     """Minimise by dual coordinate ascent, and by Newton's method from where that turns out slow.
+
+    ``report`` hears of each epoch's end, and each iteration's.
 
     Done is when the gap between primal and dual is small (see :func:`tolerated`) and no component of the gradient is
     above ``tol``.
@@ -232,8 +242,12 @@ def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
         gap, value = ascent.run(rng.permutation(rows))
         n_iter += 1
         gaps.append(gap)
-        if not (math.isfinite(gap) and math.isfinite(value)):
-            return minimise(problem, table, tol, max_iter)
+        finite = math.isfinite(gap) and math.isfinite(value)
+        if report is not None:
+            report(_lower(ascent, problem, table) if finite else table)
+        if not finite:
+            result = minimise(problem, table, tol, max_iter - n_iter, report=report)
+            return Result(result.table, n_iter + result.n_iter, result.converged)
         wanted = goal * value
         shrinks = min(1.0, gap / gaps[-2]) if n_iter > 1 else 1.0
         # the gap was measured on the way, a sample at a time: what is left now is about as much less as it was then
@@ -249,7 +263,6 @@ def ascend(problem: Problem, table: Array, tol: float, max_iter: int) -> Result:
             rate = math.log(gaps[-1 - _LOOK_BACK] / gap) / _LOOK_BACK
             if rate <= 0 or math.log(gap / wanted) > min(patience, max_iter - n_iter) * rate:
                 break
-    # with steps that are far from small compared with the penalty, the primal may be worse than it was
-    start = ascent.table() if ascent.measure() < problem.value(table) else table
-    result = minimise(problem, start, tol, max_iter - n_iter, ascent.bound())
+    start = _lower(ascent, problem, table)
+    result = minimise(problem, start, tol, max_iter - n_iter, ascent.bound(), report)
     return Result(result.table, n_iter + result.n_iter, result.converged)

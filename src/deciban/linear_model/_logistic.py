@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import sklearn
 import sklearn.linear_model as parent
 import sklearn.linear_model._logistic as theirs
+from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, compute_class_weight
 
@@ -23,9 +24,10 @@ from deciban._parallel import blas_on_one_thread
 from deciban._predictions import stand_for
 from deciban._sklearn import Twin, check_sample_weight, fit_context, rebound
 from deciban.linear_model._dual import ascend, suits
-from deciban.linear_model._newton import Problem, minimise
+from deciban.linear_model._newton import Problem, is_singular, minimise
 from deciban.linear_model._predictions import CoefficientsAttribute, LinearPredictions
 from deciban.linear_model._proximal import minimise_sparse
+from deciban.linear_model._reports import Reports
 from deciban.linear_model._samples import DenseSamples, SparseSamples
 
 # What scikit-learn says where its solvers stop early, solver by solver.
@@ -43,6 +45,13 @@ _ADVICE = (
     "    https://scikit-learn.org/stable/modules/preprocessing.html\n"
     "Please also refer to the documentation for alternative solver options:\n"
     "    https://scikit-learn.org/stable/modules/linear_model.html#logistic-regression"
+)
+
+_SINGULAR = (
+    "The inner solver of NewtonCholeskySolver stumbled upon a singular or very ill-conditioned Hessian matrix at "
+    "iteration 1. It will now resort to lbfgs instead.\n"
+    "Further options are to use another solver or to avoid such situation in the first place. Possible remedies are "
+    "removing collinear features of X or increasing the penalization strengths."
 )
 
 
@@ -70,6 +79,8 @@ def _path(
     intercept_scaling: float = 1.0,
     penalty: str | None = "l2",
     l1_ratio: float | None = None,
+    callback_ctx: Any = None,
+    estimator: Any = None,
     **_ignored: Any,  # of other solvers, and how much to print
 ) -> tuple[Array, Array, Array]:
     """Return coefficients, Cs and iterations for a list of C, as scikit-learn's function of the (nearly) same name.
@@ -116,11 +127,29 @@ def _path(
         if liblinear and share == 0:
             table = np.zeros(shape)
         scaling = float(intercept_scaling) if liblinear else math.inf
-        table, n_iter[i], converged = _solve(samples, codes, weights, table, float(C), share, scaling, tol, max_iter)
+        problem, l1 = _problem(samples, codes, weights, n_columns, float(C), share, scaling)
+        name, left = solver, max_iter
+        if solver == "newton-cholesky" and is_singular(problem, table):
+            warnings.warn(_SINGULAR, LinAlgWarning, stacklevel=2)
+            name, left = "lbfgs", max(0, max_iter - 1)  # as scikit-learn, which has tried once
+        reports = None
+        if callback_ctx is not None and solver == "lbfgs" and getattr(estimator, "_skl_callbacks", None):
+            reports = Reports(callback_ctx, estimator, X, y, sample_weight, table, dtype)
+        table, n_iter[i], converged = _solve(problem, table, l1, tol, left, reports)
+        if reports is not None:
+            reports.close(table)
         tables.append(table.astype(dtype, copy=False))
-        _warn_unless_converged(converged, solver, n_iter[i], max_iter)
+        _warn_unless_converged(converged, name, n_iter[i], max_iter)
     coefs = (tables[0][np.newaxis] if len(tables) == 1 else np.stack(tables)).transpose(0, 2, 1)
     return coefs[:, 0] if n_columns == 1 else coefs, Cs, n_iter
+
+
+def _path_of_kind(X: Any, y: Any, **options: Any) -> tuple[Array, Array, Array]:
+    """Return what :func:`_path` does, where ``multi_class`` may ask for two columns of two classes."""
+    if options.get("multi_class") == "multinomial" and options.get("pos_class") is None and len(np.unique(y)) == 2:
+        fall_back(LogisticRegression(), "fit", 'multi_class="multinomial" has two classes')
+        return theirs._logistic_regression_path(X, y, **options)
+    return _path(X, y, **options)
 
 
 def _samples(X: Any, intercept: bool) -> DenseSamples | SparseSamples:
@@ -129,40 +158,55 @@ def _samples(X: Any, intercept: bool) -> DenseSamples | SparseSamples:
     return DenseSamples(np.ascontiguousarray(X, dtype=X.dtype.newbyteorder("=")), bool(intercept))
 
 
-def _solve(
+def _problem(
     samples: DenseSamples | SparseSamples,
     codes: Array,
     weights: Array,
-    table: Array,
+    n_columns: int,
     C: float,
     share: float,
     intercept_scaling: float,
-    tol: float,
-    max_iter: int,
-) -> tuple[Array, int, bool]:
-    """Minimise the mean loss plus the penalty over C and the total weight; return coefficients, iterations and success.
+) -> tuple[Problem, Array]:
+    """Return the mean loss plus the penalty over C and the total weight, and the part of the penalty that is l1.
 
     The penalty is ``share * |coef|_1 + (1 - share) * |coef|^2 / 2``, and that of the intercept over its scaling.
     """
     total = float(weights.sum())
     strength = 1.0 / (C * total) if not math.isinf(C) and total > 0 else 0.0
-    scale = np.ones(len(table))
+    scale = np.ones(samples.n_features + samples.intercept)
     if samples.intercept:
         scale[-1] = 1.0 / intercept_scaling
     l1, l2 = share * strength * scale, (1.0 - share) * strength * scale**2
-    n_columns = table.shape[1]
-    problem = Problem(samples, codes, weights / (total or 1.0), l2[:, np.newaxis], n_columns)
+    return Problem(samples, codes, weights / (total or 1.0), l2[:, np.newaxis], n_columns), l1
+
+
+def _solve(
+    problem: Problem, table: Array, l1: Array, tol: float, max_iter: int, reports: Reports | None
+) -> tuple[Array, int, bool]:
+    """Minimise from ``table`` on; return coefficients, iterations and success."""
+    # softmax does not see what all classes share; no share at all is what scikit-learn finds from zero
+    free = (l1 == 0) & (problem.penalty[:, 0] == 0) if table.shape[1] > 1 else np.zeros(len(table), bool)
+
+    def report(table: Array) -> None:
+        assert reports is not None
+        reports(_centred(table.copy(), free))
+
+    told = None if reports is None else report
     with blas_on_one_thread():  # each of ours has a block of rows
         if l1.any():
             result = minimise_sparse(problem, table, l1, tol, max_iter)
+        elif suits(problem):
+            result = ascend(problem, table, tol, max_iter, told)
         else:
-            result = (ascend if suits(problem) else minimise)(problem, table, tol, max_iter)
-    found = result.table
-    if n_columns > 1:
-        # softmax does not see what all classes share; no share at all is what scikit-learn finds from zero
-        free = (l1 == 0) & (l2 == 0)
-        found[free] -= found[free].mean(axis=1, keepdims=True)
-    return found, result.n_iter, result.converged
+            result = minimise(problem, table, tol, max_iter, report=told)
+    return _centred(result.table, free), result.n_iter, result.converged
+
+
+def _centred(table: Array, free: Array) -> Array:
+    """Take from the rows that are free what their columns share, in place."""
+    if free.any():
+        table[free] -= table[free].mean(axis=1, keepdims=True)
+    return table
 
 
 def _liblinear(
@@ -206,12 +250,8 @@ def _no_kernel(estimator: Any, sample_weight: Any) -> str | None:
     """Return why scikit-learn has to fit, if it has."""
     if sklearn.get_config()["array_api_dispatch"]:
         return "array-API dispatch is on"
-    if getattr(estimator, "multi_class", "auto") not in ("auto", "deprecated"):
-        return f"multi_class={estimator.multi_class!r}"
     if estimator.dual:
         return "dual=True"
-    if getattr(estimator, "_skl_callbacks", None):
-        return "callbacks follow scikit-learn's solver"
     weights = np.asarray(sample_weight)
     if weights.dtype.kind in "fi" and weights.min(initial=0) < 0:
         return "there are negative weights"
@@ -240,9 +280,9 @@ class LogisticRegression(LinearPredictions, Twin, parent.LogisticRegression):
     Notes
     -----
     Native: dense and sparse samples, float64 and float32, with l1, l2 and elastic-net penalties or none, and all
-    predictions. Left to scikit-learn: ``dual=True``, callbacks, array-API input, negative weights, ``multi_class``
-    other than its default and "liblinear" for more than two classes (before scikit-learn 1.8), and subclasses that
-    replace what a prediction is made of.
+    predictions. Left to scikit-learn: ``dual=True``, array-API input, negative weights, "liblinear" for more than two
+    classes and ``multi_class="multinomial"`` for two (before scikit-learn 1.8), and subclasses that replace what a
+    prediction is made of. Callbacks hear of the iterations of the method that does the work.
 
     References
     ----------
@@ -375,14 +415,15 @@ class LogisticRegressionCV(LogisticRegression, parent.LogisticRegressionCV):
 
 # Since scikit-learn 1.7 "balanced" counts samples by their weights.
 _WEIGHS_CLASSES = "sample_weight" in inspect.signature(compute_class_weight).parameters
-_fit = rebound(parent.LogisticRegression.fit, _logistic_regression_path=_path, _fit_liblinear=_liblinear)
+_solver_path = _path_of_kind if _HAS_MULTI_CLASS else _path
+_fit = rebound(parent.LogisticRegression.fit, _logistic_regression_path=_solver_path, _fit_liblinear=_liblinear)
 _log_reg_scoring_path = rebound(
-    theirs._log_reg_scoring_path, _logistic_regression_path=_path, LogisticRegression=LogisticRegression
+    theirs._log_reg_scoring_path, _logistic_regression_path=_solver_path, LogisticRegression=LogisticRegression
 )
 _log_reg_scoring_path.__module__ = __name__  # where a worker process finds it
 _fit_cv = rebound(
     parent.LogisticRegressionCV.fit,
-    _logistic_regression_path=_path,
+    _logistic_regression_path=_solver_path,
     _log_reg_scoring_path=_log_reg_scoring_path,
     Parallel=_threads,
 )

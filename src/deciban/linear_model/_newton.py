@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import dsycon, dsytrf
 
 from deciban._kernels import logistic
-from deciban._parallel import cut, run_blocks
+from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.linear_model._blocks import Blocks, pays
 from deciban.linear_model._samples import DenseSamples, SparseColumns, SparseSamples, summed
 
@@ -35,11 +36,16 @@ _EPS = float(np.finfo(np.float64).eps)
 _ROWS = 1 << 14  # cells of a block of row-wise work
 _WHOLE = 300  # coefficients of one column, at most, whose whole Hessian is made; half as many of several
 _WHOLE_FLOPS = 2e10  # and multiplications that this takes, at most
+_FACTORED = 1000  # coefficients, at most, of a Hessian that is made only to know whether it is singular
 _SAMPLES = 1 << 17  # cells of a block of samples, times columns, of which a Hessian is made
 _CELLS = 1 << 15  # of a block of vector arithmetic: four vectors of that size stay in L2
 _PART = 8  # of the rows, one is enough to begin with
 _ROWS_EACH = 50  # coefficient, at least, in such a part
+_PART_ITER = 20  # iterations for it, at most: together they cost no more than three of all rows
 _NO_TABLE = np.empty((0, 1))
+
+
+Report = Callable[[Array], None]
 
 
 @dataclass
@@ -260,6 +266,33 @@ def _solve_with_blocks(problem: Problem, gradient: Array, accuracy: float) -> Ar
     return direction if np.isfinite(direction).all() and direction.any() else None
 
 
+def is_singular(problem: Problem, table: Array) -> bool:
+    """Return whether the Hessian is so nearly singular that Newton's direction would be made of rounding errors.
+
+    A penalty that rounding does not hide keeps it from that, and few rows do not. Between the two it is made and
+    factored, where that takes no longer than an iteration may.
+    """
+    samples, n_columns = problem.samples, problem.shape[1]
+    size = problem.shape[0] * n_columns
+    weakest = float(problem.penalty[: samples.n_features].min(initial=math.inf))
+    largest = float(problem.weights @ samples.row_squares()) + 1.0 + weakest  # eigenvalue, at most
+    if weakest > size * _EPS * largest:
+        return False
+    kept = np.ones(size, bool)
+    if n_columns > 1:  # softmax does not see what all columns share: the last one has none of what is free
+        kept[-len(table) :] = problem.penalty[:, 0] != 0
+    if samples.n_rows * max(1, n_columns - 1) < kept.sum():
+        return True
+    if size > _FACTORED or samples.n_rows * float(size) * size / 2 > _WHOLE_FLOPS:
+        return False
+    with blas_on_one_thread():
+        problem.loss(samples.scores(table), _NO_TABLE, 0.0, derivatives=True)
+        hessian = problem.hessian()[np.ix_(kept, kept)]
+    factors, pivots, exactly = dsytrf(hessian)
+    reciprocal, _ = dsycon(factors, pivots, float(np.abs(hessian).sum(axis=0).max()))
+    return bool(exactly > 0 or not reciprocal >= _EPS)
+
+
 def whole(problem: Problem) -> bool:
     """Return whether the whole Hessian is worth making."""
     n = problem.shape[0] * problem.shape[1]
@@ -272,7 +305,7 @@ def tolerated(tol: float, value: float) -> float:
     return max(0.01 * tol * value, 0.1 * tol * tol)
 
 
-def _from_a_part(problem: Problem, samples: DenseSamples, table: Array, max_iter: int) -> Array:
+def _from_a_part(problem: Problem, samples: DenseSamples, table: Array) -> Array:
     """Return the minimum for every eighth row, or ``table`` where that is not lower or rows are few.
 
     Where there are many rows for each coefficient, a part of them has nearly the same minimum, and Newton's method goes
@@ -286,12 +319,14 @@ def _from_a_part(problem: Problem, samples: DenseSamples, table: Array, max_iter
         return table
     some = DenseSamples(np.ascontiguousarray(samples.X[::_PART]), samples.intercept)
     part = Problem(some, problem.codes[::_PART].copy(), weights / weights.sum(), problem.penalty, table.shape[1])
-    found = minimise(part, table, 1e-3, max_iter).table
+    found = minimise(part, table, 1e-3, _PART_ITER).table
     return found if problem.value(found) < problem.value(table) else table
 
 
-def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: float = -math.inf) -> Result:
-    """Minimise from ``table`` on; f is known to fall nowhere below ``bound``.
+def minimise(
+    problem: Problem, table: Array, tol: float, max_iter: int, bound: float = -math.inf, report: Report | None = None
+) -> Result:
+    """Minimise from ``table`` on; f is known to fall nowhere below ``bound``; ``report`` hears of each iteration's end.
 
     Done is when no component of the gradient is above ``tol`` and the last step lowered f by so little (1e-7 of it, at
     the usual tol of 1e-4) that what is left cannot matter, or when rounding hides any further descent.
@@ -300,7 +335,7 @@ def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: f
     direct = whole(problem)
     in_blocks = not direct and pays(problem)
     if (direct or in_blocks) and not table.any() and max_iter > 0 and isinstance(samples, DenseSamples):
-        table = _from_a_part(problem, samples, table, max_iter)
+        table = _from_a_part(problem, samples, table)
     if in_blocks and table.shape[1] > 1:
         table = table - table.mean(axis=1, keepdims=True)  # of no use to the loss
     scores = samples.scores(table)
@@ -344,6 +379,8 @@ def minimise(problem: Problem, table: Array, tol: float, max_iter: int, bound: f
         left = min(0.02 * descent, lower - bound)
         scores += step * moved
         table = table + step * direction
+        if report is not None:
+            report(table)
         size = problem.inner(table, table)
         value = lower
         if step != 1.0:
