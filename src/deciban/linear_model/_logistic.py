@@ -48,10 +48,9 @@ _ADVICE = (
 )
 
 _SINGULAR = (
-    "The inner solver of NewtonCholeskySolver stumbled upon a singular or very ill-conditioned Hessian matrix at "
-    "iteration 1. It will now resort to lbfgs instead.\n"
-    "Further options are to use another solver or to avoid such situation in the first place. Possible remedies are "
-    "removing collinear features of X or increasing the penalization strengths."
+    "The Hessian matrix is singular or very ill-conditioned, so that solver='newton-cholesky' cannot divide by it. A "
+    "method that does not takes over; other coefficients may fit as well as those that it finds.\n"
+    "Possible remedies are removing collinear features of X or increasing the penalization strength."
 )
 
 
