@@ -796,7 +796,7 @@ def test_kernels_check_shapes():
     order, scratch, lines = np.arange(3), np.zeros(3), np.zeros((2, 3))
     counts.merge_rows(*parts, codes + 2, order, weights, False, 0.0, scratch, lines, np.zeros(1, np.uint8))
     assert not lines.any()  # a code of no class is passed over
-    counts.sum_categories(rows + 3, codes, weights, 0, 2, starts, table)
+    counts.sum_categories(rows + 3, codes, weights, 0, 1, starts, table)
     assert not table.any()
 
 

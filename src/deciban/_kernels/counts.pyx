@@ -408,21 +408,22 @@ def sum_dense_rows(
 
 
 def sum_categories(
-    const index_t[:, :] X, const int[::1] codes, const double[::1] weights, int class_start, int class_stop,
+    const index_t[:, :] X, const int[::1] codes, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop,
     const Py_ssize_t[::1] starts, double[:, ::1] table,
 ):
-    """Count the categories of every feature for classes [class_start, class_stop), in row order.
+    """Count the categories of the features [start, stop) for every class, in row order.
 
-    Category x of feature f is row starts[f] + x of `table` (n_categories of all features, n_classes); one outside of
-    its feature's rows is passed over.
+    Features have rows of `table` of their own, so that threads write to lines of their own. Category x of feature f is
+    row starts[f] + x of `table` (n_categories of all features, n_classes); one outside of its feature's rows is passed
+    over.
     """
     cdef Py_ssize_t row, f
     cdef index_t category
     cdef double weight = 1.0
     cdef bint weighted = weights.shape[0] > 0
     if (
-        codes.shape[0] != X.shape[0] or 0 < weights.shape[0] < codes.shape[0] or class_start < 0
-        or class_stop > table.shape[1] or starts.shape[0] != X.shape[1] + 1
+        codes.shape[0] != X.shape[0] or 0 < weights.shape[0] < codes.shape[0] or not 0 <= start <= stop <= X.shape[1]
+        or starts.shape[0] != X.shape[1] + 1
     ):
         raise ValueError("samples, codes, weights, starts and table do not agree in shape")
     for f in range(starts.shape[0]):
@@ -430,11 +431,11 @@ def sum_categories(
             raise ValueError("starts lie outside of the table")
     with nogil:
         for row in range(X.shape[0]):
-            if codes[row] < class_start or codes[row] >= class_stop:
+            if codes[row] < 0 or codes[row] >= table.shape[1]:
                 continue
             if weighted:
                 weight = weights[row]
-            for f in range(X.shape[1]):
+            for f in range(start, stop):
                 category = X[row, f]
                 if 0 <= category < starts[f + 1] - starts[f]:
                     table[starts[f] + category, codes[row]] += weight

@@ -14,7 +14,7 @@ from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import counts, posterior
 from deciban._largest import FixedTable
 from deciban._lazy import LazyAttribute, unchanged_on_error
-from deciban._parallel import effective_n_threads, run_blocks
+from deciban._parallel import cut, effective_n_threads, run_blocks
 from deciban._rows import answer_rows
 from deciban._sklearn import Twin, check_partial_fit_first_call, check_sample_weight, fit_context
 from deciban.naive_bayes import _counts as counting
@@ -163,13 +163,13 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
             raise ValueError(f"{n_counts} counts are too many, with a category of {rows.max()}")
         starts = np.concatenate([[0], np.cumsum(self.n_categories_)]).astype(np.intp)
         table = np.zeros((starts[-1], n_classes))
-        n_threads = effective_n_threads() if rows.size > 1 << 15 else 1
-        bounds = counting.balanced(codes, None, n_classes, n_threads)
+        n_features = rows.shape[1]
+        parts = cut(n_features, -(-n_features // effective_n_threads()) if rows.size > 1 << 15 else n_features)
 
         def task(block: int, _: int) -> None:
-            counts.sum_categories(rows, codes, weights, bounds[block], bounds[block + 1], starts, table)
+            counts.sum_categories(rows, codes, weights, *parts[block], starts, table)
 
-        run_blocks(task, len(bounds) - 1)
+        run_blocks(task, len(parts))
         return table, starts
 
     def _with_past(self, table: Array, starts: Array) -> tuple[Array, Array]:
