@@ -236,6 +236,27 @@ def test_networks_of_any_shape(dtype, seed, sizes, data):
         np.testing.assert_allclose(network.intercept(-1, gradients), delta.sum(axis=0), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])  # of inputs that are not zero
+@pytest.mark.parametrize(("n_rows", "n_in"), [(70, 5000), (2, 16500), (5000, 30), (70, 64)])
+def test_zeros_among_inputs(n_rows, n_in, share, dtype):
+    rng = np.random.default_rng(0)
+    network = Network([n_in, 70], [ACTIVATIONS["identity"]], n_rows)
+    X = (rng.normal(size=(n_rows, n_in)) * (rng.random((n_rows, n_in)) < share)).astype(dtype)
+    X[: n_rows // 2] += dtype(1)  # half of the samples have none
+    parameters, deltas = (rng.normal(size=n).astype(dtype) for n in (network.n_parameters, network.n_values))
+    outputs, gradients = np.empty(network.n_values, dtype), np.empty(network.scratch, dtype)
+    layers.apply_network(network, parameters, X, NOTHING[dtype], outputs)
+    layers.propagate(
+        network, parameters, X, NOTHING[dtype], outputs, deltas, np.empty((0, n_in), dtype), False, gradients
+    )
+    W, delta = network.coef(0, parameters), network.values(0, deltas, n_rows)
+    found, gradient = network.values(0, outputs, n_rows), network.coef(0, gradients)
+    eps = np.finfo(dtype).eps * (n_rows + n_in)
+    assert np.abs(found - (X.astype(float) @ W + network.intercept(0, parameters))).max() < eps * np.abs(X).max() * 10
+    assert np.abs(gradient - X.T.astype(float) @ delta).max() < eps * np.abs(X).max() * 10
+
+
 def test_gradients_may_be_added_up():
     rng = np.random.default_rng(0)
     network = Network([3, 4, 2], [ACTIVATIONS["tanh"], ACTIVATIONS["identity"]], 5)

@@ -7,7 +7,6 @@ from deciban._kernels.layers cimport (
     softmax_loss, sparse_row, sum_rows, table,
 )
 from deciban._kernels.layers cimport loss as evaluate_loss
-from deciban._kernels.nonzeros cimport WORD, are_few, mark, multiply_marked, n_words, turn
 from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.products cimport multiply_into_gradient, multiply_transposed
 
@@ -90,9 +89,6 @@ cdef struct job:
     char* outputs
     char* dropped
     char* deltas
-    uint64_t** marks    # of what is not zero in the inputs of each layer, or NULL
-    uint64_t* turned_marks  # for each worker, those of a piece's columns
-    Py_ssize_t turned_size
     turned_batch turned[2]  # this batch, by features, and the next one: they change places
     Py_ssize_t next_first
     Py_ssize_t n_next
@@ -157,25 +153,6 @@ cdef inline void _drop_rows(
     drop(x + at, (stop - start) * n_out, own.key, first, own.dropout, out + at)
 
 
-cdef inline void _do_layer(real_t* _type, job* own, Py_ssize_t index, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
-    # Rows of a layer's outputs, without multiplying by zeros if there are many.
-    cdef const layer* on = &own.net.layers[index]
-    cdef const real_t* parameters = <const real_t*> own.parameters
-    cdef const real_t* inputs = _inputs(_type, own, index)
-    cdef real_t* before = <real_t*> own.before
-    cdef real_t* outputs = <real_t*> own.outputs
-    cdef uint64_t* marks
-    if own.marks[index] != NULL:
-        marks = own.marks[index] + start * n_words(on.n_in)
-        if are_few(mark(inputs + start * on.n_in, stop - start, on.n_in, marks), (stop - start) * on.n_in):
-            multiply_marked(
-                inputs + start * on.n_in, on.n_in, 1, marks, stop - start, on.n_in, parameters + on.coef, on.n_out,
-                (before if on.activation == GELU else outputs) + table(own.net, index) + start * on.n_out)
-            finish_layer(own.net, index, parameters, start, stop, before, outputs)
-            return
-    forward_layer(own.net, index, parameters, inputs, start, stop, before, outputs)
-
-
 cdef inline void _do_rows(real_t* _type, job* own, Py_ssize_t block) noexcept nogil:
     cdef network* net = own.net
     cdef Py_ssize_t start = block * own.n_rows // own.n_blocks, stop = (block + 1) * own.n_rows // own.n_blocks
@@ -195,7 +172,7 @@ cdef inline void _do_rows(real_t* _type, job* own, Py_ssize_t block) noexcept no
                 first.n_out, (before if first.activation == GELU else outputs) + start * first.n_out)
             finish_layer(net, 0, parameters, start, stop, before, outputs)
         else:
-            _do_layer(_type, own, index, start, stop)
+            forward_layer(net, index, parameters, _inputs(_type, own, index), start, stop, before, outputs)
         if own.dropped != NULL and index < last:
             _drop_rows(_type, own, index, start, stop, outputs, <real_t*> own.dropped)
     at = table(net, last) + start * n_out
@@ -304,23 +281,6 @@ cdef inline void _catch_up_piece(real_t* _type, job* own, Py_ssize_t number) noe
         own.penalties[number] += penalty
 
 
-cdef inline bint _skip_zeros(real_t* _type, job* own, const piece* part, Py_ssize_t worker, real_t* out) noexcept nogil:
-    # The gradient of a piece without multiplying by zeros, if there are many; returns whether there are.
-    cdef const layer* on = &own.net.layers[part.index]
-    cdef uint64_t* turned = own.turned_marks + worker * own.turned_size
-    cdef Py_ssize_t first = part.start // WORD, last = n_words(part.stop), n_marked
-    if own.marks[part.index] == NULL:
-        return False
-    n_marked = turn(own.marks[part.index], own.n_rows, n_words(on.n_in), first, last, turned)
-    if not are_few(n_marked, own.n_rows * (min(last * WORD, on.n_in) - first * WORD)):
-        return False
-    multiply_marked(
-        _inputs(_type, own, part.index) + part.start, 1, on.n_in,
-        turned + (part.start - first * WORD) * n_words(own.n_rows), part.stop - part.start, own.n_rows,
-        <const real_t*> own.deltas + table(own.net, part.index), on.n_out, out)
-    return True
-
-
 cdef inline double _do_sparse_piece(real_t* _type, job* own, const piece* part, real_t* found) noexcept nogil:
     # Features one at a time: those of this batch take its step, then those of the next one take all they have missed.
     cdef const layer* on = &own.net.layers[0]
@@ -349,21 +309,16 @@ cdef inline double _do_sparse_piece(real_t* _type, job* own, const piece* part, 
 cdef inline void _do_piece(real_t* _type, job* own, Py_ssize_t number, Py_ssize_t worker) noexcept nogil:
     cdef piece* part = &own.pieces[number]
     cdef const layer* on = &own.net.layers[part.index]
-    cdef Py_ssize_t n = (part.stop - part.start) * on.n_out, k, at = on.coef + part.start * on.n_out
+    cdef Py_ssize_t n = (part.stop - part.start) * on.n_out, at = on.coef + part.start * on.n_out
     cdef const real_t* deltas = <const real_t*> own.deltas + table(own.net, part.index)
     cdef real_t* found = <real_t*> own.gradient_pieces + worker * own.piece_size
     cdef bint added = own.solver == GRADIENT
     if part.index == 0 and own.indptr != NULL:
         own.penalties[number] += _do_sparse_piece(_type, own, part, found)
         return
-    if _skip_zeros(_type, own, part, worker, found):
-        if added:
-            for k in range(n):
-                (<real_t*> own.gradients)[at + k] += found[k]
-    else:
-        multiply_into_gradient(
-            _inputs(_type, own, part.index), deltas, own.n_rows, on.n_in, on.n_out, part.start, part.stop,
-            added, <real_t*> own.gradients + at if added else found)
+    multiply_into_gradient(
+        _inputs(_type, own, part.index), deltas, own.n_rows, on.n_in, on.n_out, part.start, part.stop, added,
+        <real_t*> own.gradients + at if added else found)
     if not added:
         own.penalties[number] += own.shares[own.n_steps - 1] * _step(
             _type, own, <const real_t*> found, at, n, own.alpha, own.n_steps - 1)

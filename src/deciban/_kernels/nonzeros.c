@@ -7,6 +7,10 @@
  */
 #include "nonzeros.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #ifdef REAL_IS_FLOAT
 typedef float real;
 #else
@@ -28,18 +32,41 @@ static ptrdiff_t count(uint64_t word) {
 #endif
 }
 
+/* Which of up to 64 values are other than 0. */
+static inline uint64_t mark_word(const real *x, ptrdiff_t n) {
+    uint64_t word = 0;
+    ptrdiff_t k = 0;
+#if defined(__AVX512F__) && defined(REAL_IS_FLOAT)
+    for (; k + 16 <= n; k += 16) {
+        word |= (uint64_t)_mm512_cmp_ps_mask(_mm512_loadu_ps(x + k), _mm512_setzero_ps(), _CMP_NEQ_UQ) << k;
+    }
+#elif defined(__AVX512F__)
+    for (; k + 8 <= n; k += 8) {
+        word |= (uint64_t)_mm512_cmp_pd_mask(_mm512_loadu_pd(x + k), _mm512_setzero_pd(), _CMP_NEQ_UQ) << k;
+    }
+#elif defined(__AVX2__) && defined(REAL_IS_FLOAT)
+    for (; k + 8 <= n; k += 8) {
+        __m256 other = _mm256_cmp_ps(_mm256_loadu_ps(x + k), _mm256_setzero_ps(), _CMP_NEQ_UQ);
+        word |= (uint64_t)(unsigned)_mm256_movemask_ps(other) << k;
+    }
+#elif defined(__AVX2__)
+    for (; k + 4 <= n; k += 4) {
+        __m256d other = _mm256_cmp_pd(_mm256_loadu_pd(x + k), _mm256_setzero_pd(), _CMP_NEQ_UQ);
+        word |= (uint64_t)(unsigned)_mm256_movemask_pd(other) << k;
+    }
+#endif
+    for (; k < n; k++) {
+        word |= (uint64_t)(x[k] != 0) << k;
+    }
+    return word;
+}
+
 static ptrdiff_t mark(const real *x, ptrdiff_t n_rows, ptrdiff_t n_columns, uint64_t *marks) {
     ptrdiff_t total = 0;
     for (ptrdiff_t row = 0; row < n_rows; row++) {
-        const real *values = x + row * n_columns;
         for (ptrdiff_t from = 0; from < n_columns; from += WORD) {
-            ptrdiff_t n = n_columns - from < WORD ? n_columns - from : WORD;
-            uint64_t word = 0;
-            for (ptrdiff_t k = 0; k < n; k++) {
-                word |= (uint64_t)(values[from + k] != 0) << k;
-            }
-            *marks++ = word;
-            total += count(word);
+            *marks = mark_word(x + row * n_columns + from, n_columns - from < WORD ? n_columns - from : WORD);
+            total += count(*marks++);
         }
     }
     return total;
@@ -57,19 +84,21 @@ static void transpose(uint64_t *words) {
     }
 }
 
-static ptrdiff_t turn(const uint64_t *marks, ptrdiff_t n_rows, ptrdiff_t n_words, ptrdiff_t first_word,
-                      ptrdiff_t last_word, uint64_t *out) {
-    ptrdiff_t total = 0, n_out = WORDS(n_rows);
-    for (ptrdiff_t word = first_word; word < last_word; word++) {
-        for (ptrdiff_t at = 0; at < n_out; at++) {
+static ptrdiff_t mark_columns(const real *x, ptrdiff_t row_step, ptrdiff_t n_rows, ptrdiff_t n_columns,
+                              uint64_t *marks) {
+    ptrdiff_t total = 0, n_words = WORDS(n_rows);
+    for (ptrdiff_t from = 0; from < n_columns; from += WORD) {
+        ptrdiff_t n = n_columns - from < WORD ? n_columns - from : WORD;
+        for (ptrdiff_t at = 0; at < n_words; at++) {
             uint64_t square[WORD];
             for (ptrdiff_t i = 0; i < WORD; i++) {
-                square[i] = at * WORD + i < n_rows ? marks[(at * WORD + i) * n_words + word] : 0;
+                ptrdiff_t row = at * WORD + i;
+                square[i] = row < n_rows ? mark_word(x + row * row_step + from, n) : 0;
                 total += count(square[i]);
             }
             transpose(square);
-            for (ptrdiff_t i = 0; i < WORD; i++) {
-                out[((word - first_word) * WORD + i) * n_out + at] = square[i];
+            for (ptrdiff_t i = 0; i < n; i++) {
+                marks[(from + i) * n_words + at] = square[i];
             }
         }
     }
@@ -194,7 +223,7 @@ static void multiply(const real *x, ptrdiff_t row_step, ptrdiff_t step, const ui
 }
 
 #ifdef REAL_IS_FLOAT
-const nonzeros_float_ops TIER_NAME(nonzeros_float) = {mark, turn, multiply};
+const nonzeros_float_ops TIER_NAME(nonzeros_float) = {mark, mark_columns, multiply};
 #else
-const nonzeros_double_ops TIER_NAME(nonzeros_double) = {mark, turn, multiply};
+const nonzeros_double_ops TIER_NAME(nonzeros_double) = {mark, mark_columns, multiply};
 #endif

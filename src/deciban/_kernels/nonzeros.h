@@ -1,9 +1,8 @@
 /* Products of a matrix with many zeros by a table, without multiplying by zero: pixels, counts, indicators, and what comes
  * out of rectifiers and dropout.
  *
- * A matrix is marked first: bit k % 64 of word k / 64 of a row's marks says whether element k is other than 0 (NaN is).
- * Marks can be turned, so that the columns of the matrix become rows. For double and for float, compiled once for each
- * instruction-set tier (see tier.h).
+ * A matrix is marked first, its rows or its columns: bit k % 64 of word k / 64 of a row's marks says whether element k is
+ * other than 0 (NaN is). For double and for float, compiled once for each instruction-set tier (see tier.h).
  */
 #ifndef DECIBAN_NONZEROS_H
 #define DECIBAN_NONZEROS_H
@@ -17,10 +16,9 @@
     typedef struct {                                                                                                   \
         /* Fill marks (n_rows, ceil(n_columns / 64)); returns how many are set. */                                     \
         ptrdiff_t (*mark)(const real *x, ptrdiff_t n_rows, ptrdiff_t n_columns, uint64_t *marks);                      \
-        /* Fill `out` (64 (last_word - first_word), ceil(n_rows / 64)) with the marks (n_rows, n_words) of columns     \
-         * 64 first_word, ..., 64 last_word - 1; returns how many are set. */                                          \
-        ptrdiff_t (*turn)(const uint64_t *marks, ptrdiff_t n_rows, ptrdiff_t n_words, ptrdiff_t first_word,            \
-                          ptrdiff_t last_word, uint64_t *out);                                                         \
+        /* The same for columns of a matrix whose rows are row_step apart: marks (n_columns, ceil(n_rows / 64)). */    \
+        ptrdiff_t (*mark_columns)(const real *x, ptrdiff_t row_step, ptrdiff_t n_rows, ptrdiff_t n_columns,            \
+                                  uint64_t *marks);                                                                    \
         /* out (n_rows, n_columns) = the sums, over the marked k of each row r, of x[r row_step + k step] table[k],    \
          * with the table (n_inner, n_columns) and marks (n_rows, ceil(n_inner / 64)). */                              \
         void (*multiply)(const real *x, ptrdiff_t row_step, ptrdiff_t step, const uint64_t *marks, ptrdiff_t n_rows,   \

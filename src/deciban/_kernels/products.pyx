@@ -1,15 +1,19 @@
 """Products of dense tables, as layers need them: X W forward, D W^T backward, X^T D for gradients.
 
-By the tiles of products.h where the processor has AVX2 or AVX-512, else by BLAS, as where rows of the result are short.
-What is asked for at once, some rows or all, makes no difference to what tiles answer; nor do they use other threads.
+By the tiles of products.h where the processor has AVX2 or AVX-512, else by BLAS, as where rows of the result are short;
+but where a third or more of X is zero, as pixels are and what comes out of rectifiers and dropout, and rows are long
+enough, by nonzeros.pyx, which skips zeros. Calls decide this each for itself.
 
-Cost: 2 n_rows n_in n_out flops; the table is copied once a call, so a call of a few rows costs most for its size.
-Edge cases: nothing is left out, so zero times infinity is NaN.
+Cost: 2 n_rows n_in n_out flops, less the zeros' share; the table is copied once a call, so a call of a few rows costs
+most for its size.
+Edge cases: zero in X times infinity is NaN, or nothing where zeros are skipped.
 Source: K. Goto, R. van de Geijn, Anatomy of high-performance matrix multiplication, ACM Transactions on Mathematical
 Software 34 (2008).
 """
 
 from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+from deciban._kernels.nonzeros cimport multiply_few, multiply_few_into_gradient, rows_at_once
 
 cdef extern from "products.h":
     ctypedef struct products_double_ops:
@@ -66,7 +70,13 @@ cdef void multiply(
     const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, Py_ssize_t n_out, real_t* out,
 ) noexcept nogil:
     """out (n_rows, n_out) = X coef."""
-    _product(X, n_in, False, n_rows, n_in, coef, n_out, False, n_out, False, out)
+    cdef Py_ssize_t start = 0, most = rows_at_once(n_in), n
+    while start < n_rows:
+        n = min(n_rows - start, most) if most else n_rows
+        if not most or not multiply_few(X + start * n_in, n, n_in, coef, n_out, out + start * n_out):
+            _product(
+                X + start * n_in, n_in, False, n, n_in, coef, n_out, False, n_out, False, out + start * n_out)
+        start += n
 
 
 cdef void multiply_transposed(
@@ -81,7 +91,14 @@ cdef void multiply_into_gradient(
     Py_ssize_t stop, bint is_added, real_t* out,
 ) noexcept nogil:
     """out (stop - start, n_out) = X[:, start:stop]^T deltas, or that added to `out`."""
-    _product(X + start, n_in, True, stop - start, n_rows, deltas, n_out, False, n_out, is_added, out)
+    cdef Py_ssize_t most = 0 if is_added else rows_at_once(n_rows), end
+    while start < stop:
+        end = min(start + most, stop) if most else stop
+        if not most or not multiply_few_into_gradient(X, deltas, n_rows, n_in, n_out, start, end, out):
+            _product(
+                X + start, n_in, True, end - start, n_rows, deltas, n_out, False, n_out, is_added, out)
+        out += (end - start) * n_out
+        start = end
 
 
 # --- for Python -------------------------------------------------------------------------------------------------------

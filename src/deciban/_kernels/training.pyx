@@ -22,10 +22,9 @@ and moments of a feature once for each batch that has it, not once a batch. Wher
 moments zero), nothing is done, and without penalty and momentum one step, which ends the velocity, stands for all.
 
 Cost a batch: 2 n n_in n_out flops a layer, three times (two for the first layer), and one pass over the parameters and
-their moments: 16 or 24 bytes a parameter for float SGD and Adam, twice that for double. Where a quarter or more of a
-layer's inputs are zero, as pixels are and what comes out of rectifiers and dropout, the products X W and X^T delta skip
-those (nonzeros.pyx); blocks and pieces are looked at one by one. Memory: buffers for one batch, and a piece of gradient
-a worker.
+their moments: 16 or 24 bytes a parameter for float SGD and Adam, twice that for double. Where a third or more of a
+layer's inputs are zero, the products X W and X^T delta skip those (products.pyx). Memory: buffers for one batch, and a
+piece of gradient a worker.
 
 Edge cases: values that are not finite go through to the loss; W = 0 stops the epoch.
 Source: D. P. Kingma, J. Ba, Adam (ICLR 2015); N. Srivastava et al., Dropout, Journal of Machine Learning Research 15
@@ -41,8 +40,7 @@ from deciban._kernels.batch cimport (
     ADAM, BLOCK, CATCH_UP, GRADIENT, MAX_BLOCKS, PIECE, PIECE_ROWS, ROWS, SETTLE, SGD, SPARSE_PIECE, STEPS, TURN,
     do_task, job, piece,
 )
-from deciban._kernels.layers cimport N_LOSSES, RELU, SOFTMAX_ENTROPY, SQUARED, Network, layer
-from deciban._kernels.nonzeros cimport WORD, is_worthwhile, n_words
+from deciban._kernels.layers cimport N_LOSSES, SOFTMAX_ENTROPY, SQUARED, Network, layer
 from deciban._kernels.team cimport TEAM_TASKS, team, team_end, team_help, team_phase, team_start
 
 import numpy as np
@@ -145,10 +143,8 @@ cdef class Trainer:
             own.before = self._make(layers.n_values, dtype)
         if dropout > 0:
             own.dropped = self._make(layers.n_values, dtype)
-        self._mark_layers()
         self._cut()
         own.gradient_pieces = self._make(n_workers * own.piece_size, dtype)
-        own.turned_marks = <uint64_t*> self._make(n_workers * own.turned_size, np.uint64)
         self.most_steps = (self.n_samples + n_rows - 1) // n_rows
         own.rates = <double*> self._make(self.most_steps, np.float64)
         own.scales = <double*> self._make(self.most_steps, np.float64)
@@ -158,7 +154,6 @@ cdef class Trainer:
 
     def __dealloc__(self):
         free(self.own.pieces)
-        free(self.own.marks)
 
     cdef char* _keep(self, array, dtype, n) except NULL:
         # The address of an array that lives as long as this.
@@ -180,25 +175,6 @@ cdef class Trainer:
             lengths = np.partition(lengths, len(lengths) - n_rows)[-n_rows:]
         return int(lengths.sum())
 
-    cdef _mark_layers(self):
-        # Zeros may be many among samples, and after rectifiers and dropout.
-        cdef job* own = &self.own
-        cdef Py_ssize_t index
-        cdef const layer* on
-        own.marks = <uint64_t**> calloc(own.net.n_layers, sizeof(uint64_t*))
-        if own.marks == NULL:
-            raise MemoryError
-        for index in range(own.net.n_layers):
-            on = &own.net.layers[index]
-            if index == 0:
-                zeros = own.indptr == NULL
-            else:
-                zeros = own.net.layers[index - 1].activation == RELU or own.dropped != NULL
-            long_enough = is_worthwhile[double](NULL, on.n_out) if own.is_double else is_worthwhile[float](
-                NULL, on.n_out)
-            if zeros and long_enough:
-                own.marks[index] = <uint64_t*> self._make(own.net.capacity * n_words(on.n_in), np.uint64)
-
     cdef _cut(self):
         cdef job* own = &self.own
         cdef const layer* on
@@ -216,8 +192,6 @@ cdef class Trainer:
             cuts.append(n)
             size = (on.n_in + n - 1) // n
             longest = max(longest, size * on.n_out, on.n_out)
-            if own.marks[index] != NULL:
-                own.turned_size = max(own.turned_size, (n_words(size) + 1) * WORD * n_words(own.net.capacity))
         own.n_pieces, own.piece_size = sum(cuts), longest
         if own.n_pieces + 1 >= TEAM_TASKS:
             raise ValueError("the network has too many layers")

@@ -282,7 +282,7 @@ class MLPClassifier(_Perceptron, Predictions, Twin, parent.MLPClassifier):
     than that. CSC is converted to CSR. Memory: a batch, the parameters, their moments, and a copy of the best so far
     for ``early_stopping``.
 
-    With dense samples, zeros are skipped where a quarter or more are zero; so are those in hidden layers that "relu" or
+    With dense samples, zeros are skipped where a third or more are zero; so are those in hidden layers that "relu" or
     dropout make.
 
     Left to scikit-learn: array-API input, and subclasses that replace what a fit or a prediction is made of.
@@ -300,6 +300,19 @@ class MLPClassifier(_Perceptron, Predictions, Twin, parent.MLPClassifier):
     >>> model = MLPClassifier(learning_rate_init=0.1, random_state=0).fit(X, X[:, 0] != X[:, 1])
     >>> model.predict([[0.0, 1.0], [1.0, 1.0]])
     array([ True, False])
+
+    A rare class, given as much weight as the other; a fifth of the hidden units left out of every batch; and samples of
+    one's own to say when to stop:
+
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.random(1200) < 0.1
+    >>> X = rng.normal(size=(1200, 4)) + y[:, np.newaxis]
+    >>> held = X[800:], y[800:]
+    >>> model = MLPClassifier(early_stopping=True, dropout=0.2, learning_rate_init=0.01, random_state=0)
+    >>> found = model.fit(X[:800], y[:800], validation_data=held).predict(X[800:])
+    >>> model = model.set_params(class_weight="balanced").fit(X[:800], y[:800], validation_data=held)
+    >>> bool(model.predict(X[800:]).sum() > 2 * found.sum()), len(model.validation_scores_) == model.n_iter_
+    (True, True)
     """
 
     _extras = ("dropout", "class_weight")
