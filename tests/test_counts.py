@@ -250,6 +250,9 @@ def test_bad_samples_are_refused_with_a_large_table():
     bad.data[7] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         model.predict(bad)
+    for bad in (np.zeros(X.shape[1]), np.array(1.0), np.zeros((1, 3))):
+        with pytest.raises(ValueError, match=r"array|features"):
+            model.predict(bad)
     model.class_log_prior_ = np.zeros(3)
     with pytest.raises(ValueError, match="class_log_prior_ must have shape"):
         model.predict(X)

@@ -16,6 +16,7 @@ from deciban._rows import answer_sparse, finish
 from deciban.naive_bayes._counts import Table, fixed_scores
 
 _LARGE_TABLE = 1 << 17  # cells whose doubles are past L2, so that less memory is less time
+_SMALL_TABLE = 1 << 24  # cells that may be held in double precision too: 128 MB
 _FEW = 64  # rows, of which more will be asked for
 
 
@@ -76,12 +77,12 @@ class LinearPosterior(JointPredictions):
             or overrides(self, self._made_of[answer])
         ):
             return None
-        scores = holder.scores
+        n_features, n_classes, scores = state["n_features_in_"], len(state["classes_"]), holder.scores
         if scores is None:
-            if holder.fixed is None or not 0 < X.shape[0] <= _FEW:
+            few = X.ndim == 2 and 0 < X.shape[0] <= _FEW
+            if holder.fixed is None or not few or n_features * n_classes > _SMALL_TABLE:
                 return None
             scores = self._held_scores(holder)  # few rows, and not for the first time
-        n_classes = len(state["classes_"])
         prior = checked_prior(state.get("class_log_prior_"), n_classes, "class_log_prior_")
         joined = self._with_prior(scores, prior)
         if joined is None:
@@ -89,7 +90,6 @@ class LinearPosterior(JointPredictions):
         binary, threshold = self._threshold(X.dtype)
         if binary and not threshold >= 0:
             return None
-        n_features = state["n_features_in_"]
         return few_rows(X, n_features, n_classes, *joined, False, binary, threshold, answer)
 
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
