@@ -142,12 +142,14 @@ class TestBlocks:
         made, table = problem(False, 3, True)
         value(made, table)
         gradient = made.gradient(table)
-        assert _newton._solve_with_blocks(made, gradient, 0.1) is not None
+        direction, moved, n_products = _newton._solve_with_blocks(made, gradient, 0.1, 5)
+        assert 1 <= n_products <= 5
+        assert_allclose(moved, made.samples.scores(direction), rtol=1e-12)
         if spoilt == "penalty":
             made.penalty = np.full_like(made.penalty, -10.0)
         else:
             made.curvature[:] = np.nan
-        assert _newton._solve_with_blocks(made, gradient, 0.1) is None
+        assert _newton._solve_with_blocks(made, gradient, 0.1, 5)[0] is None
 
 
 class TestKernel:
@@ -287,6 +289,34 @@ class TestFit:
             assert result.converged
             assert_allclose(result.table, whole.table, atol=1e-7)
         assert (in_blocks.table != by_diagonal.table).any()
+
+    @pytest.mark.parametrize("case", ["plain", "collinear", "badly scaled", "few weigh all", "rare", "separable"])
+    @pytest.mark.parametrize("worth", [_newton._WORTH, 1])
+    def test_a_block_of_some_rows_stands_for_the_hessian(self, case, worth, monkeypatch):
+        X, y = make(0, 4000, 6, 2)
+        weights, C = np.ones(len(y)), 1.0
+        if case == "collinear":
+            X = np.column_stack([X, X[:, :2].sum(axis=1) + 1e-6 * X[:, 2]])
+            C = 1e4
+        elif case == "badly scaled":
+            X = X * np.logspace(-4, 4, 6) + 100.0
+        elif case == "few weigh all":
+            weights[::500] = 1e6
+        elif case == "rare":
+            y = (X @ np.ones(6) > 5.0).astype(int)
+        elif case == "separable":
+            y, C = (X[:, 0] > 0.1).astype(int), 1e4
+        monkeypatch.setattr(_newton, "_WORTH", worth)
+        samples = DenseSamples(X, True)
+        l2 = np.append(np.full(X.shape[1], 1.0 / (C * weights.sum())), 0.0)[:, np.newaxis]
+        made = Problem(samples, y.astype(np.int32), weights / weights.sum(), l2, 1)
+        assert _blocks.stand_for_all(made)
+        found = minimise(made, np.zeros(made.shape), 1e-4, 100)
+        monkeypatch.setattr(_newton, "stand_for_all", lambda _: False)
+        best = minimise(made, np.zeros(made.shape), 1e-9, 100)
+        assert found.converged
+        assert best.converged
+        assert made.value(found.table) <= made.value(best.table) * (1 + 2e-6) + 1e-9
 
     @pytest.mark.parametrize("sparse", [False, True])
     def test_weak_penalties_with_many_coefficients(self, sparse):

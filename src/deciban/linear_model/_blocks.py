@@ -19,21 +19,35 @@ from scipy.linalg import cho_factor, cho_solve
 from deciban._arrays import Array
 from deciban._kernels import logistic
 from deciban._parallel import run_blocks
+from deciban.linear_model._samples import DenseSamples
 
 if TYPE_CHECKING:
     from deciban.linear_model._newton import Problem
 
 _EPS = float(np.finfo(np.float64).eps)
 _ROWS_EACH = 3  # feature: rows that a block is made of
+_ROWS_OF_ONE = 30  # the same where there is only one, so that a direction takes one or two products
+_PART = 8  # of the rows: such a one at most stands for all
 _FEATURES = 2000  # at most
 _LARGE = 200  # features, whose blocks are worth a thread each
 _PRODUCTS = 60  # with the Hessian that the blocks may cost
 
 
+def _n_rows(problem: Problem) -> int:
+    n_features, n_columns = problem.shape
+    return (_ROWS_OF_ONE if n_columns == 1 else _ROWS_EACH) * n_features
+
+
+def stand_for_all(problem: Problem) -> bool:
+    """Return whether one block, of a small part of dense samples, is nearly as good as the whole Hessian."""
+    samples = problem.samples
+    return problem.shape[1] == 1 and isinstance(samples, DenseSamples) and _PART * _n_rows(problem) <= samples.n_rows
+
+
 def pays(problem: Problem) -> bool:
     """Return whether the blocks cost no more than a few dozen products with the Hessian."""
     n_features = problem.shape[0]
-    n_rows = min(problem.samples.n_rows, _ROWS_EACH * n_features)
+    n_rows = min(problem.samples.n_rows, _n_rows(problem))
     flops = float(n_features) * n_features * (n_rows + n_features / 3)
     return n_features <= _FEATURES and flops <= _PRODUCTS * 4.0 * problem.samples.n_entries
 
@@ -76,7 +90,7 @@ class Blocks:
         self._scales = np.ones((n_columns, n_features))
 
         def task(k: int, _: int) -> None:
-            index, weights = sampled(curvature[:, k], _ROWS_EACH * n_features)
+            index, weights = sampled(curvature[:, k], _n_rows(problem))
             X = samples.dense(index)
             X *= np.sqrt(weights)[:, np.newaxis]
             if samples.intercept:

@@ -27,7 +27,7 @@ from scipy.linalg.lapack import dsycon, dsytrf
 
 from deciban._kernels import logistic
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
-from deciban.linear_model._blocks import Blocks, pays
+from deciban.linear_model._blocks import Blocks, pays, stand_for_all
 from deciban.linear_model._samples import DenseSamples, SparseColumns, SparseSamples, summed
 
 Array = npt.NDArray[Any]
@@ -37,6 +37,8 @@ _ROWS = 1 << 14  # cells of a block of row-wise work
 _WHOLE = 300  # coefficients of one column, at most, whose whole Hessian is made; half as many of several
 _WHOLE_FLOPS = 2e10  # and multiplications that this takes, at most
 _FACTORED = 1000  # coefficients, at most, of a Hessian that is made only to know whether it is singular
+_MANY = 500  # products with the Hessian for a direction, at most
+_WORTH = 20  # of them, for a column of dense samples, are worth the whole Hessian
 _SAMPLES = 1 << 17  # cells of a block of samples, times columns, of which a Hessian is made
 _CELLS = 1 << 15  # of a block of vector arithmetic: four vectors of that size stay in L2
 _PART = 8  # of the rows, one is enough to begin with
@@ -119,10 +121,15 @@ class Problem:
         run_blocks(task, len(strips))
         return found
 
-    def curved(self, direction: Array, out: Array) -> None:
-        """Fill ``out`` with the Hessian of the last derivatives, but for the penalty, times a direction."""
+    def curved(self, direction: Array, out: Array, scores_out: Array | None = None) -> None:
+        """Fill ``out`` with the Hessian of the last derivatives, but for the penalty, times a direction.
+
+        ``scores_out`` gets the scores of the direction, which are made on the way.
+        """
 
         def change(start: int, stop: int, values: Array) -> None:
+            if scores_out is not None:
+                scores_out[start:stop] = values[start:stop]
             logistic.apply_curvature(self.curvature, self.weights, start, stop, values)
 
         self.samples.sandwich(direction, change, out)
@@ -221,7 +228,7 @@ def _solve_inexactly(problem: Problem, gradient: Array, accuracy: float) -> Arra
 
     size = added(partial(advance, 0.0))
     goal = accuracy * accuracy * size
-    for _ in range(min(gradient.size, 500)):
+    for _ in range(min(gradient.size, _MANY)):
         added(partial(turn, ratio))
         problem.curved(search, product)
         curvature = added(lambda start, stop: logistic.penalised(penalty, s, start, stop, h))
@@ -235,27 +242,33 @@ def _solve_inexactly(problem: Problem, gradient: Array, accuracy: float) -> Arra
     return direction if direction.any() else inverse * -gradient
 
 
-def _solve_with_blocks(problem: Problem, gradient: Array, accuracy: float) -> Array | None:
+def _solve_with_blocks(
+    problem: Problem, gradient: Array, accuracy: float, most: int
+) -> tuple[Array | None, Array, int]:
     """Return Newton's direction as :func:`_solve_inexactly`, preconditioned with the blocks of each column.
 
-    None if a block has no Cholesky's factors.
+    None if a block has no Cholesky's factors. Returns as well the scores that go with it, which cost nothing here, and
+    the number of products with the Hessian, of at most ``most``.
     """
     try:
         blocks = Blocks(problem)
     except np.linalg.LinAlgError:
-        return None
+        return None, _NO_TABLE, most
     direction, product, residual = np.zeros_like(gradient), np.empty_like(gradient), -gradient
     search = blocks.solve(residual)
     size = float(np.vdot(residual, search))
     goal = accuracy * accuracy * size
-    for _ in range(min(gradient.size, 500)):
-        problem.curved(search, product)
+    moved, scores, n_products = np.zeros_like(problem.residual), np.empty_like(problem.residual), 0
+    while n_products < min(gradient.size, most):
+        n_products += 1
+        problem.curved(search, product, scores)
         product += problem.penalty * search
         curvature = float(np.vdot(search, product))
         if not curvature > _EPS * _EPS * size:
             break  # flat, as far as rounding shows
         step, last = size / curvature, size
         direction += step * search
+        moved += step * scores
         residual -= step * product
         turned = blocks.solve(residual)
         size = float(np.vdot(residual, turned))
@@ -263,7 +276,7 @@ def _solve_with_blocks(problem: Problem, gradient: Array, accuracy: float) -> Ar
             break
         search *= size / last
         search += turned
-    return direction if np.isfinite(direction).all() and direction.any() else None
+    return direction if np.isfinite(direction).all() and direction.any() else None, moved, n_products
 
 
 def is_singular(problem: Problem, table: Array) -> bool:
@@ -305,22 +318,26 @@ def tolerated(tol: float, value: float) -> float:
     return max(0.01 * tol * value, 0.1 * tol * tol)
 
 
-def _from_a_part(problem: Problem, samples: DenseSamples, table: Array) -> Array:
-    """Return the minimum for every eighth row, or ``table`` where that is not lower or rows are few.
+def _from_a_part(problem: Problem, samples: DenseSamples) -> tuple[Array, Array] | None:
+    """Return the minimum for every eighth row and its scores; None where f is lower at zero, or rows are few.
 
     Where there are many rows for each coefficient, a part of them has nearly the same minimum, and Newton's method goes
     the long way there at an eighth of the cost.
     """
     n_rows = samples.n_rows // _PART
-    if n_rows < _ROWS_EACH * table.size:
-        return table
+    if n_rows < _ROWS_EACH * problem.shape[0] * problem.shape[1]:
+        return None
     weights = problem.weights[::_PART]
     if not weights.sum() > 0:
-        return table
+        return None
     some = DenseSamples(np.ascontiguousarray(samples.X[::_PART]), samples.intercept)
-    part = Problem(some, problem.codes[::_PART].copy(), weights / weights.sum(), problem.penalty, table.shape[1])
-    found = minimise(part, table, 1e-3, _PART_ITER).table
-    return found if problem.value(found) < problem.value(table) else table
+    part = Problem(some, problem.codes[::_PART].copy(), weights / weights.sum(), problem.penalty, problem.shape[1])
+    found = minimise(part, np.zeros(problem.shape), 1e-3, _PART_ITER).table
+    scores = samples.scores(found)
+    value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=False) + 0.5 * problem.inner(found, found)
+    if not value < problem.loss(np.zeros_like(scores), _NO_TABLE, 0.0, derivatives=False):
+        return None
+    return found, scores
 
 
 def minimise(
@@ -333,12 +350,14 @@ def minimise(
     """
     samples = problem.samples
     direct = whole(problem)
-    in_blocks = not direct and pays(problem)
+    in_blocks = pays(problem) and (not direct or stand_for_all(problem))
+    start = None
     if (direct or in_blocks) and not table.any() and max_iter > 0 and isinstance(samples, DenseSamples):
-        table = _from_a_part(problem, samples, table)
+        start = _from_a_part(problem, samples)
     if in_blocks and table.shape[1] > 1:
-        table = table - table.mean(axis=1, keepdims=True)  # of no use to the loss
-    scores = samples.scores(table)
+        table = table if start is None else start[0]
+        table, start = table - table.mean(axis=1, keepdims=True), None  # of no use to the loss
+    table, scores = (table, samples.scores(table)) if start is None else start
     size = problem.inner(table, table)
     value = problem.loss(scores, _NO_TABLE, 0.0, derivatives=True) + 0.5 * size
     gradient = problem.gradient(table)
@@ -353,16 +372,19 @@ def minimise(
             return Result(table, n_iter, True)
         if n_iter == max_iter:
             break
-        accuracy = min(0.3, max(0.1, math.sqrt(norm / first_norm)))
+        accuracy = min(0.3, max(0.03 if direct else 0.1, math.sqrt(norm / first_norm)))
         direction = None
-        if direct or in_blocks:
-            direction = _solve_whole(problem, gradient) if direct else _solve_with_blocks(problem, gradient, accuracy)
+        if in_blocks:
+            direction, moved, n_products = _solve_with_blocks(problem, gradient, accuracy, _WORTH if direct else _MANY)
+            in_blocks = not direct or n_products < _WORTH
         if direction is None:
-            direction = _solve_inexactly(problem, gradient, accuracy)
+            direction = _solve_whole(problem, gradient) if direct else None
+            if direction is None:
+                direction = _solve_inexactly(problem, gradient, accuracy)
+            moved = samples.scores(direction)
         slope = float(np.einsum("fk,fk->", gradient, direction))
         if not slope < 0 or -slope <= 2 * _EPS * abs(value):
             return Result(table, n_iter, small or -slope <= 2 * _EPS * abs(value))
-        moved = samples.scores(direction)
         mixed, grown = problem.inner(table, direction), problem.inner(direction, direction)
         step = 1.0
         while True:
