@@ -604,6 +604,23 @@ class TestDownstream:
             same(grown, other)
             assert_allclose(grown.predict_proba(X), other.predict_proba(X), rtol=1e-9, atol=1e-9)
 
+    @pytest.mark.parametrize("average", [False, True])
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    def test_unpickled_lie_as_predictions_read_them_and_go_on(self, n_classes, average, capsys):
+        X, y = make(0, n_classes=n_classes)
+        options = {"random_state": 0, "average": average}
+        models = [
+            cls(**options).partial_fit(X, y, classes=np.arange(n_classes))
+            for cls in (SGDClassifier, theirs.SGDClassifier)
+        ]
+        loaded, other = (pickle.loads(pickle.dumps(model)) for model in models)
+        assert loaded.coef_.T.flags.c_contiguous
+        for verbose in (1, 0):  # by scikit-learn's loop, which wants another layout, and by ours again
+            for grown in (loaded, other):
+                grown.set_params(verbose=verbose).partial_fit(X, y)
+            same(loaded, other)
+        capsys.readouterr()
+
     def test_clones_forget(self):
         X, y = make(0)
         model = quietly(SGDClassifier(random_state=0).fit, X, y)

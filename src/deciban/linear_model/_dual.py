@@ -47,7 +47,7 @@ class Ascent:
         n_features, n_columns = samples.n_features, problem.shape[1]
         self.strength = float(problem.penalty[0, 0])
         self.costs = problem.weights / self.strength
-        self.squares = samples.row_squares()
+        self.squares = samples.row_squares
         self.scale, self.held = 0.0, False
         if samples.intercept:
             intercept_penalty = float(problem.penalty[-1, 0])
@@ -212,7 +212,7 @@ def suits(problem: Problem) -> bool:
         return False
     if not pays(problem):
         return True
-    mean = float(problem.weights @ problem.samples.row_squares()) / problem.samples.n_rows
+    mean = float(problem.weights @ problem.samples.row_squares) / problem.samples.n_rows
     return mean <= _OUTWEIGHED * float(problem.penalty[0, 0])
 
 

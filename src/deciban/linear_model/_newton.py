@@ -288,7 +288,7 @@ def is_singular(problem: Problem, table: Array) -> bool:
     samples, n_columns = problem.samples, problem.shape[1]
     size = problem.shape[0] * n_columns
     weakest = float(problem.penalty[: samples.n_features].min(initial=math.inf))
-    largest = float(problem.weights @ samples.row_squares()) + 1.0 + weakest  # eigenvalue, at most
+    largest = float(problem.weights @ samples.row_squares) + 1.0 + weakest  # eigenvalue, at most
     if weakest > size * _EPS * largest:
         return False
     kept = np.ones(size, bool)

@@ -72,8 +72,9 @@ class DenseSamples:
         """Return some samples in double precision."""
         return self.X[rows].astype(np.float64, copy=False)
 
+    @cached_property
     def row_squares(self) -> Array:
-        """Return the sum of squares of every row."""
+        """The sum of squares of every row."""
         return np.einsum("if,if->i", self.X, self.X, dtype=np.float64)
 
     def add_transposed(self, values: Array, out: Array) -> None:
@@ -297,8 +298,9 @@ class SparseSamples(SparseColumns):
         self._product(self.parts, table[: self.n_features], offset, False, self.n_rows, out)
         return out
 
+    @cached_property
     def row_squares(self) -> Array:
-        """Return the sum of squares of every row."""
+        """The sum of squares of every row."""
         out = np.empty((self.n_rows, 1))
         self._product(self.parts, np.ones((self.n_features, 1)), np.zeros(1), True, self.n_rows, out)
         return out[:, 0]

@@ -16,7 +16,7 @@ import sklearn
 import sklearn.linear_model as parent
 from sklearn.utils import check_random_state
 
-from deciban._arrays import CSR_TYPES, Array, check_sparse
+from deciban._arrays import CSR_TYPES, Array, check_sparse, feature_major
 from deciban._fallback import fall_back, overrides
 from deciban._kernels import csr, posterior, stochastic
 from deciban._lazy import LazyAttribute, unchanged_on_error
@@ -189,7 +189,8 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
     def _hand_over(self, reason: str) -> None:
         fall_back(self, "fit", reason)
         for name in ("coef_", "_standard_coef", "_average_coef"):
-            if isinstance(self.__dict__.get(name), Coefficients):
+            coef = self.__dict__.get(name)
+            if isinstance(coef, Coefficients) or (isinstance(coef, np.ndarray) and not coef.flags.c_contiguous):
                 setattr(self, name, np.array(getattr(self, name), order="C"))
 
     def _show(self, weights: Weights, shows_average: bool) -> None:
@@ -494,6 +495,11 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
     def _coefficients(self) -> Any:
         holder = self.__dict__["coef_"]
         return holder.weights.peek(holder.averaged) if isinstance(holder, Coefficients) else holder
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "coef_" in state:
+            self.coef_ = feature_major(state["coef_"])  # as predictions read it
 
     def __getstate__(self) -> dict[str, Any]:
         # scikit-learn's loops want the weights of a class side by side
