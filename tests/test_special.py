@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 import deciban
 from deciban import special
+from deciban._kernels import elementwise, reductions
 
 ONE = ("expit", "log_expit", "logit", "entr")
 TWO = ("xlogy", "rel_entr", "kl_div")
@@ -266,6 +267,41 @@ def test_axes_that_do_not_exist(name):
         function(x, axis=(1, -1))
 
 
+@pytest.mark.parametrize("offset", [0, 1, 5])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_long_results_are_those_of_short_ones(dtype, offset):
+    """From 1 MB on they pass the caches by, a line at a time."""
+    n = (1 << 18) + 11
+    x, y = (np.random.default_rng(seed).uniform(0.01, 1, n + offset).astype(dtype)[offset:] for seed in range(2))
+    tolerance = 8 * np.finfo(dtype).eps
+    for name in (*ONE, *TWO):
+        ufunc = getattr(elementwise, name)
+        args = (x, y) if name in TWO else (x,)
+        short = np.concatenate([ufunc(*parts) for parts in zip(*(np.array_split(a, 100) for a in args), strict=True)])
+        out = np.full(n + offset + 1, 7.0, dtype)
+        ufunc(*args, out=out[offset:-1])
+        np.testing.assert_allclose(out[offset:-1], short, rtol=tolerance, err_msg=name)
+        assert (out[:offset] == 7.0).all()
+        assert out[-1] == 7.0
+        own = x.copy()
+        ufunc(own, *args[1:], out=own)
+        np.testing.assert_array_equal(own, ufunc(*args))
+
+
+@pytest.mark.parametrize("n", [32, 250, 1000, 5000])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("log", [False, True])
+def test_many_rows_are_those_of_few(log, dtype, n):
+    x = np.random.default_rng(n).normal(0, 3, ((1 << 18) // n + 3, n, 1)).astype(dtype)
+    few, many = np.empty_like(x), np.empty_like(x)
+    reductions.softmax(x, log, many, 0, len(x))
+    for row in range(len(x)):
+        reductions.softmax(x, log, few, row, row + 1)
+    np.testing.assert_array_equal(few, many)
+    reductions.softmax(x, log, x, 0, len(x))
+    np.testing.assert_array_equal(few, x)
+
+
 def test_ten_million_values():
     x = np.zeros(10**7, np.float32)
     assert special.logsumexp(x) == np.float32(np.log(1e7))
@@ -457,8 +493,7 @@ def test_lower_instruction_sets(tier):
     )
     worst = json.loads(run.stdout)
     assert len(worst) == 2 * (len(ONE) + len(TWO) + len(ALONG))
-    # without fused multiply-add kl_div and logit have a rounding more
-    assert {name: error for name, error in worst.items() if error > (6.0 if "kl_div" in name else 4.0)} == {}
+    assert {name: error for name, error in worst.items() if error > 4.0} == {}
 
 
 def test_the_table_names_every_row():

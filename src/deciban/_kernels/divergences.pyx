@@ -22,15 +22,18 @@ from libc.math cimport NAN, fabs
 from libc.stdlib cimport free, malloc
 
 from deciban._kernels.special cimport (
-    real_t, special_double_ops, special_double_select, special_float_ops, special_float_select,
+    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select,
+    elementwise_double_ops, elementwise_double_select, elementwise_float_ops, elementwise_float_select, real_t,
 )
 
 ctypedef fused index_t:
     int
     long long
 
-cdef const special_float_ops* float_ops = special_float_select()
-cdef const special_double_ops* double_ops = special_double_select()
+cdef const divergences_float_ops* float_ops = divergences_float_select()
+cdef const divergences_double_ops* double_ops = divergences_double_select()
+cdef const elementwise_float_ops* float_points = elementwise_float_select()
+cdef const elementwise_double_ops* double_points = elementwise_double_select()
 
 cdef enum:
     SHORT = 32  # outcomes
@@ -89,24 +92,24 @@ cdef void _terms(
                 spare[i] = p[i] + q[i]
     if real_t is double:
         if measure == _ENTROPY:
-            double_ops.entr(p, terms, n)
+            double_points.entr(p, terms, n)
         elif measure == _CROSS:
-            double_ops.xlogy(p, q, terms, n)
+            double_points.xlogy(p, q, terms, n)
         elif measure == _KL:
-            (double_ops.kl_div if whole else double_ops.rel_entr)(p, q, terms, n)
+            (double_points.kl_div if whole else double_points.rel_entr)(p, q, terms, n)
         else:
-            double_ops.kl_div(p, spare, terms, n)
-            double_ops.kl_div(q, spare, q, n)
+            double_points.kl_div(p, spare, terms, n)
+            double_points.kl_div(q, spare, q, n)
     else:
         if measure == _ENTROPY:
-            float_ops.entr(p, terms, n)
+            float_points.entr(p, terms, n)
         elif measure == _CROSS:
-            float_ops.xlogy(p, q, terms, n)
+            float_points.xlogy(p, q, terms, n)
         elif measure == _KL:
-            (float_ops.kl_div if whole else float_ops.rel_entr)(p, q, terms, n)
+            (float_points.kl_div if whole else float_points.rel_entr)(p, q, terms, n)
         else:
-            float_ops.kl_div(p, spare, terms, n)
-            float_ops.kl_div(q, spare, q, n)
+            float_points.kl_div(p, spare, terms, n)
+            float_points.kl_div(q, spare, q, n)
     if measure == _JS:
         for i in range(n):
             terms[i] = <real_t> 0.5 * (terms[i] + q[i])

@@ -125,19 +125,15 @@ static inline real exp_point(real x) {
 /* -|x| */
 static inline real minus_size(real x) { return from_bits(to_bits(x) | SIGN); }
 
-/* exp(x) 2^RAISE for x that is not positive: a normal number, or NaN. For double it rounds once, and hardly more: to 1 + r
- * is added what it lacks, and what r does. Of float, memory asks for twice as many, and the error stays below 1 ulp. */
+/* exp(x) 2^RAISE for x that is not positive: a normal number, or NaN. It rounds once, and hardly more: to 1 + r is added
+ * what it lacks, and what r does. */
 static inline real exp_raised(real x) {
     x = x < EXP_VANISHES ? EXP_VANISHES : x;
     real shifted = x * LOG2_E + (ROUNDING + BIAS + RAISE);
     real n = shifted - (ROUNDING + BIAS + RAISE);
     real high = x - n * LN2_HIGH, r = high - n * LN2_LOW, scale = from_bits(to_bits(shifted) << MANTISSA);
-#ifdef REAL_IS_FLOAT
-    return (1 + exp_rest(r)) * scale;
-#else
     real sum = 1 + r, lost = (r - (sum - 1)) + ((high - r) - n * LN2_LOW);
     return (sum + (r * (r * exp_tail(r)) + lost)) * scale;
-#endif
 }
 
 /* e^x - 1, which keeps its relative accuracy near 0; beyond |x| = 60 as at 60, where 1 is lost or all that is left. */
@@ -194,17 +190,43 @@ static inline real atanh_rest_wide(real s) {
     return p * z;
 }
 
-/* a - b c exactly, where the processor can (else 0): of a quotient b = a / c what it rounds off, times c. */
+/* a - b c exactly, where b is nearly a / c and neither near the borders of the numbers: of the quotient what it rounds off,
+ * times c. Without an operation for it, both factors are cut in halves whose products are exact (Dekker, 1971). */
 static inline real remainder_of(real a, real b, real c) {
 #if defined(REAL_IS_FLOAT) && defined(FP_FAST_FMAF)
     return fmaf(-b, c, a);
-#elif !defined(REAL_IS_FLOAT) && defined(FP_FAST_FMA)
+#elif defined(REAL_IS_FLOAT)
+    return (real)(a - (double)b * c);
+#elif defined(FP_FAST_FMA)
     return fma(-b, c, a);
 #else
-    (void)a, (void)b, (void)c;
-    return 0;
+    const real halver = 0x1p27 + 1;
+    real b_high = halver * b - (halver * b - b), c_high = halver * c - (halver * c - c);
+    real b_low = b - b_high, c_low = c - c_high;
+    return (((a - b_high * c_high) - b_high * c_low) - b_low * c_high) - b_low * c_low;
 #endif
 }
+
+/* a b + c, rounded once where the processor can. */
+static inline real fused(real a, real b, real c) {
+#if defined(REAL_IS_FLOAT) && defined(FP_FAST_FMAF)
+    return fmaf(a, b, c);
+#elif defined(REAL_IS_FLOAT)
+    return (real)((double)a * b + c);
+#elif defined(FP_FAST_FMA)
+    return fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* What the sum of a and b lacks, exactly (Knuth's two-sum). */
+static inline real rounded_off(real a, real b, real sum) {
+    real added = sum - a;
+    return (a - (sum - added)) + (b - added);
+}
+
+static inline int is_finite(real x) { return x >= -LARGEST && x <= LARGEST; }
 
 /* A positive finite number as 2^exponent times the fraction, which lies in [1/sqrt(2), sqrt(2)); of 0 something finite. */
 static inline real fraction(real x, real *exponent) {

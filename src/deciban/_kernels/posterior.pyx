@@ -22,7 +22,7 @@ from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
 
-from deciban._kernels.special cimport special_double_ops, special_double_select
+from deciban._kernels.special cimport elementwise_double_ops, elementwise_double_select
 
 from libc.math cimport fabs
 
@@ -54,7 +54,7 @@ cdef extern from "vector.h":
     const vector_ops* vector_ops_select() noexcept nogil
 
 cdef const vector_ops* ops = vector_ops_select()
-cdef const special_double_ops* special = special_double_select()
+cdef const elementwise_double_ops* special = elementwise_double_select()
 
 cdef enum:
     CHUNK = 64

@@ -6,8 +6,8 @@ The terms that equal m are counted, the others summed, and the logarithm is log1
 where one term is far above all others. Three ways through memory: a row of neighbours (inner = 1, n of SHORT or more);
 short rows, TILE of which are turned to lie side by side; and columns (inner > 1), as many at a time as stay in L2.
 
-Cost: one read of x, and one write for softmax, while a row (or TILE rows, or a block of columns) stays in cache; an
-exponential an element, two for softmax of rows beyond cache.
+Cost: one read of x, and one write for softmax (of many rows past the caches), while a row (or TILE rows, or a block of
+columns) stays in cache; an exponential an element, two for softmax of rows beyond cache.
 Naive Bayes has loops of its own for this (posterior.pyx), which give the same bits on every instruction set, as these
 do not, and report rows that have no posterior.
 
@@ -20,11 +20,12 @@ from libc.math cimport INFINITY, fabs, isfinite, log as log_, log1p
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
-    COLUMNS, exp_sum, real_t, special_double_ops, special_double_select, special_float_ops, special_float_select,
+    COLUMNS, STREAMED, exp_sum, real_t, reductions_double_ops, reductions_double_select, reductions_float_ops,
+    reductions_float_select,
 )
 
-cdef const special_float_ops* float_ops = special_float_select()
-cdef const special_double_ops* double_ops = special_double_select()
+cdef const reductions_float_ops* float_ops = reductions_float_select()
+cdef const reductions_double_ops* double_ops = reductions_double_select()
 
 cdef enum:
     TILE = 64  # short rows at a time
@@ -158,6 +159,7 @@ def softmax_pair(const real_t[:, ::1] X, real_t[:, ::1] log_out, real_t[:, ::1] 
 def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Write pieces [start, stop) of the softmax of X, or its logarithm, to out of the same shape (or X itself)."""
     cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m, i, k
+    cdef bint streamed
     cdef real_t[SHORT * TILE] tile
     cdef real_t* to
     if (
@@ -169,11 +171,14 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
         return
     with nogil:
         if inner == 1 and n >= SHORT:
+            streamed = (stop - start) * n * <Py_ssize_t> sizeof(real_t) >= STREAMED
             for row in range(start, stop):
                 if real_t is double:
-                    double_ops.softmax(&X[row, 0, 0], n, log, &out[row, 0, 0])
+                    double_ops.softmax(&X[row, 0, 0], n, log, streamed, &out[row, 0, 0])
                 else:
-                    float_ops.softmax(&X[row, 0, 0], n, log, &out[row, 0, 0])
+                    float_ops.softmax(&X[row, 0, 0], n, log, streamed, &out[row, 0, 0])
+            if streamed:
+                double_ops.settle()
         elif inner == 1:
             for piece in range((stop - start + TILE - 1) // TILE):
                 row = start + piece * TILE

@@ -8,6 +8,7 @@
 #include "tier.h"
 
 #define COLUMNS 512 /* that are taken together, at most */
+#define STREAMED (1 << 20) /* bytes that a call writes; from here on past the caches: they are part of 32 MB, or more */
 
 /* What is known of some terms exp(x[i]): log sum = largest + log(count + rest), where `count` terms equal the largest
  * one, and `rest` is the sum of all others, divided by it. */
@@ -15,7 +16,7 @@ typedef struct {
     double largest, count, rest;
 } exp_sum;
 
-#define SPECIAL_OPS(type, real)                                                                                        \
+#define ELEMENTWISE_OPS(type, real)                                                                                    \
     typedef struct {                                                                                                   \
         /* elementwise, n values */                                                                                    \
         void (*expit)(const real *x, real *out, ptrdiff_t n);                                                          \
@@ -25,12 +26,17 @@ typedef struct {
         void (*xlogy)(const real *x, const real *y, real *out, ptrdiff_t n);                                           \
         void (*rel_entr)(const real *x, const real *y, real *out, ptrdiff_t n);                                        \
         void (*kl_div)(const real *x, const real *y, real *out, ptrdiff_t n);                                          \
+    } type;
+
+#define REDUCTIONS_OPS(type, real)                                                                                     \
+    typedef struct {                                                                                                   \
         /* The sum of exp over n neighbours. */                                                                        \
         exp_sum (*sum_exp)(const real *x, ptrdiff_t n);                                                                \
         /* The sum of b exp(x); `count` is then the sum of b over the largest terms. */                                \
         exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t n);                                           \
-        /* out = exp(x) / sum exp(x), or log of it, over n neighbours. */                                              \
-        void (*softmax)(const real *x, ptrdiff_t n, int log, real *out);                                               \
+        /* out = exp(x) / sum exp(x), or log of it, over n neighbours; if it is streamed, settle() at last. */         \
+        void (*softmax)(const real *x, ptrdiff_t n, int log, int streamed, real *out);                                 \
+        void (*settle)(void);                                                                                          \
         /* Both; x is none of the outputs. */                                                                          \
         void (*softmax_pair)(const real *x, ptrdiff_t n, real *log_out, real *out);                                    \
         /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
@@ -39,6 +45,10 @@ typedef struct {
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride);                                                                 \
+    } type;
+
+#define DIVERGENCES_OPS(type, real)                                                                                    \
+    typedef struct {                                                                                                   \
         /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), -p log q, and  \
          * kl_div(p, m) + kl_div(q, m), m = (p + q) / 2. */                                                            \
         double (*sum)(const real *p, ptrdiff_t n);                                                                     \
@@ -57,10 +67,18 @@ typedef struct {
         void (*sum_rows)(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out);                               \
     } type;
 
-SPECIAL_OPS(special_double_ops, double)
-SPECIAL_OPS(special_float_ops, float)
+ELEMENTWISE_OPS(elementwise_double_ops, double)
+ELEMENTWISE_OPS(elementwise_float_ops, float)
+REDUCTIONS_OPS(reductions_double_ops, double)
+REDUCTIONS_OPS(reductions_float_ops, float)
+DIVERGENCES_OPS(divergences_double_ops, double)
+DIVERGENCES_OPS(divergences_float_ops, float)
 
-TIER_DECLARE(special_double_ops, special_double)
-TIER_DECLARE(special_float_ops, special_float)
+TIER_DECLARE(elementwise_double_ops, elementwise_double)
+TIER_DECLARE(elementwise_float_ops, elementwise_float)
+TIER_DECLARE(reductions_double_ops, reductions_double)
+TIER_DECLARE(reductions_float_ops, reductions_float)
+TIER_DECLARE(divergences_double_ops, divergences_double)
+TIER_DECLARE(divergences_float_ops, divergences_float)
 
 #endif

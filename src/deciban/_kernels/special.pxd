@@ -6,13 +6,14 @@ ctypedef fused real_t:
 cdef extern from "special.h":
     enum:
         COLUMNS
+        STREAMED
 
     ctypedef struct exp_sum:
         double largest
         double count
         double rest
 
-    ctypedef struct special_double_ops:
+    ctypedef struct elementwise_double_ops:
         void (*expit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
         void (*log_expit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
         void (*logit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
@@ -20,9 +21,12 @@ cdef extern from "special.h":
         void (*xlogy)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
         void (*rel_entr)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
         void (*kl_div)(const double* x, const double* y, double* out, Py_ssize_t n) noexcept nogil
+
+    ctypedef struct reductions_double_ops:
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(const double* x, const double* b, Py_ssize_t n) noexcept nogil
-        void (*softmax)(const double* x, Py_ssize_t n, int log, double* out) noexcept nogil
+        void (*softmax)(const double* x, Py_ssize_t n, int log, int streamed, double* out) noexcept nogil
+        void (*settle)() noexcept nogil
         void (*softmax_pair)(const double* x, Py_ssize_t n, double* log_out, double* out) noexcept nogil
         void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
         void (*log_sum_exp_columns)(
@@ -30,6 +34,8 @@ cdef extern from "special.h":
         void (*softmax_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, double* out,
             Py_ssize_t out_stride) noexcept nogil
+
+    ctypedef struct divergences_double_ops:
         double (*sum)(const double* p, Py_ssize_t n) noexcept nogil
         double (*sum_entr)(const double* p, Py_ssize_t n, double p_scale) noexcept nogil
         double (*sum_rel_entr)(
@@ -46,7 +52,7 @@ cdef extern from "special.h":
         int (*terms_js)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
         void (*sum_rows)(const double* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
-    ctypedef struct special_float_ops:
+    ctypedef struct elementwise_float_ops:
         void (*expit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
         void (*log_expit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
         void (*logit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
@@ -54,9 +60,12 @@ cdef extern from "special.h":
         void (*xlogy)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
         void (*rel_entr)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
         void (*kl_div)(const float* x, const float* y, float* out, Py_ssize_t n) noexcept nogil
+
+    ctypedef struct reductions_float_ops:
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(const float* x, const float* b, Py_ssize_t n) noexcept nogil
-        void (*softmax)(const float* x, Py_ssize_t n, int log, float* out) noexcept nogil
+        void (*softmax)(const float* x, Py_ssize_t n, int log, int streamed, float* out) noexcept nogil
+        void (*settle)() noexcept nogil
         void (*softmax_pair)(const float* x, Py_ssize_t n, float* log_out, float* out) noexcept nogil
         void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
         void (*log_sum_exp_columns)(
@@ -64,6 +73,8 @@ cdef extern from "special.h":
         void (*softmax_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, float* out,
             Py_ssize_t out_stride) noexcept nogil
+
+    ctypedef struct divergences_float_ops:
         double (*sum)(const float* p, Py_ssize_t n) noexcept nogil
         double (*sum_entr)(const float* p, Py_ssize_t n, double p_scale) noexcept nogil
         double (*sum_rel_entr)(
@@ -80,5 +91,9 @@ cdef extern from "special.h":
         int (*terms_js)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
         void (*sum_rows)(const float* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
-    const special_double_ops* special_double_select() noexcept nogil
-    const special_float_ops* special_float_select() noexcept nogil
+    const elementwise_double_ops* elementwise_double_select() noexcept nogil
+    const elementwise_float_ops* elementwise_float_select() noexcept nogil
+    const reductions_double_ops* reductions_double_select() noexcept nogil
+    const reductions_float_ops* reductions_float_select() noexcept nogil
+    const divergences_double_ops* divergences_double_select() noexcept nogil
+    const divergences_float_ops* divergences_float_select() noexcept nogil

@@ -1,0 +1,96 @@
+/* Exponentials a whole AVX-512 register at a time: a compiler does not find by itself that a table fits into registers.
+ *
+ * Included after elementary.h, whose REAL it shares; where HAVE_LANES is not defined, exp_raised() there does the work.
+ *
+ *   exp(x) = 2^n 2^(j/16) e^r, |r| <= ln(2)/32: a polynomial of half the degree that |r| <= ln(2)/2 asks for. The powers
+ *     2^(j/16) are chosen by a permutation of one register (float) or two (double); what they round off is in another
+ *     table and is added to e^r - 1, so that the result is rounded once: 0.51 units in the last place.
+ *
+ * Source: Tang, Table-driven implementation of the exponential function in IEEE floating-point arithmetic (ACM
+ * Transactions on Mathematical Software, 1989).
+ */
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define HAVE_LANES
+
+/* The bits of 2^(j/16) 2^RAISE, less j where N = 16 n + j will be added. */
+#ifdef REAL_IS_FLOAT
+typedef __m512 lanes;
+#define LANES 16
+#define VECTOR(operation) _mm512_##operation##_ps
+#define LN2_16TH_HIGH 0x1.62e43p-5f
+#define LN2_16TH_LOW (-0x1.05c61p-33f)
+static const bits powers[16] = {
+    0x5f800000, 0x5f7daac3, 0x5f7b95c2, 0x5f79c3d3, 0x5f7837f0, 0x5f76f532, 0x5f75fed7, 0x5f75583f, 0x5f7504f3,
+    0x5f7508a4, 0x5f75672a, 0x5f76248c, 0x5f7744fd, 0x5f78ccdf, 0x5f7ac0c7, 0x5f7d257d};
+static const real powers_low[16] = {
+    0, 0x1.8d96d2p-25f, -0x1.9c0c22p-27f, 0x1.964902p-25f, 0x1.125002p-25f, 0x1.370be4p-25f, -0x1.0a3552p-25f,
+    -0x1.00d8acp-27f, 0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f, -0x1.f9c306p-27f,
+    -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f};
+
+static inline lanes power(lanes shifted, lanes *low) {
+    __m512i n = _mm512_castps_si512(shifted);
+    *low = _mm512_permutexvar_ps(n, _mm512_loadu_ps(powers_low));
+    __m512i high = _mm512_permutexvar_epi32(n, _mm512_loadu_si512(powers));
+    return _mm512_castsi512_ps(_mm512_add_epi32(high, _mm512_slli_epi32(n, MANTISSA - 4)));
+}
+
+/* (e^r - 1 - r) / r for |r| <= ln(2) / 32. */
+static inline lanes exp_rest_lanes(lanes r) {
+    lanes p = VECTOR(set1)(0x1.55583cp-3f);
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.00022p-1f));
+    return VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.a25aaep-31f));
+}
+
+static inline __mmask16 negative_lanes(lanes x) { return _mm512_movepi32_mask(_mm512_castps_si512(x)); }
+#else
+typedef __m512d lanes;
+#define LANES 8
+#define VECTOR(operation) _mm512_##operation##_pd
+#define LN2_16TH_HIGH 0x1.62e42fefa39efp-5
+#define LN2_16TH_LOW 0x1.abc9e3b39803fp-60
+static const bits powers[16] = {
+    0x47f0000000000000, 0x47efb5586cf9890f, 0x47ef72b83c7d517b, 0x47ef387a6e756238, 0x47ef06fe0a31b715,
+    0x47eedea64c123422, 0x47eebfdad5362a27, 0x47eeab07dd485429, 0x47eea09e667f3bcd, 0x47eea11473eb0187,
+    0x47eeace5422aa0db, 0x47eec49182a3f090, 0x47eee89f995ad3ad, 0x47ef199bdd85529c, 0x47ef5818dcfba487,
+    0x47efa4afa2a490da};
+static const real powers_low[16] = {
+    0, 0x1.79aa65d837b6cp-54, -0x1.01b15eaa59348p-55, 0x1.68efde3a8a893p-54, 0x1.34d754db0abb6p-55,
+    0x1.59f48a72a4c6cp-55, 0x1.690cebb7aafbp-56, 0x1.063e1e21c5409p-54, -0x1.3b3efbf5e2229p-54,
+    -0x1.b32dcb94da51dp-56, 0x1.db72fc1f0eab4p-55, 0x1.1affc2b91ce27p-56, 0x1.c1a7792cb3386p-55,
+    0x1.36eae30af0cb3p-56, 0x1.4a385a63d07a7p-56, -0x1.ff7128fd391f1p-55};
+
+static inline lanes power(lanes shifted, lanes *low) {
+    __m512i n = _mm512_castpd_si512(shifted);
+    *low = _mm512_permutex2var_pd(_mm512_loadu_pd(powers_low), n, _mm512_loadu_pd(powers_low + 8));
+    __m512i high = _mm512_permutex2var_epi64(_mm512_loadu_si512(powers), n, _mm512_loadu_si512(powers + 8));
+    return _mm512_castsi512_pd(_mm512_add_epi64(high, _mm512_slli_epi64(n, MANTISSA - 4)));
+}
+
+/* (e^r - 1 - r) / r for |r| <= ln(2) / 32. */
+static inline lanes exp_rest_lanes(lanes r) {
+    lanes p = VECTOR(set1)(0x1.6c1878922a02cp-10);
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.11126edc06763p-7));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.5555555433415p-5));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.5555555405539p-3));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.0000000000007p-1));
+    return VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.429f150538a67p-49));
+}
+
+static inline __mmask8 negative_lanes(lanes x) { return _mm512_movepi64_mask(_mm512_castpd_si512(x)); }
+#endif
+
+/* The first n lanes, of at most LANES. */
+static inline unsigned first_lanes(ptrdiff_t n) { return n < LANES ? (1u << n) - 1 : (1u << LANES) - 1; }
+
+/* exp(-|x|) 2^RAISE */
+static inline lanes exp_lanes(lanes x) {
+    const lanes rounding = VECTOR(set1)(ROUNDING);
+    x = VECTOR(or)(x, VECTOR(set1)((real)-0.0));
+    x = VECTOR(max)(VECTOR(set1)(EXP_VANISHES), x); /* of a pair with NaN the second */
+    lanes shifted = VECTOR(fmadd)(x, VECTOR(set1)(16 * LOG2_E), rounding), n = VECTOR(sub)(shifted, rounding);
+    lanes r = VECTOR(fnmadd)(n, VECTOR(set1)(LN2_16TH_HIGH), x), low, high = power(shifted, &low);
+    r = VECTOR(fnmadd)(n, VECTOR(set1)(LN2_16TH_LOW), r);
+    return VECTOR(fmadd)(high, VECTOR(fmadd)(exp_rest_lanes(r), r, VECTOR(add)(r, low)), high);
+}
+#endif

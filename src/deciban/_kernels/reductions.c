@@ -1,0 +1,379 @@
+/* Sums of exponentials, and softmax: the loops of special.h, for one real type and one tier. A multiplication and an addition
+ * may become one operation here (these are not sums that have to agree with somebody else's to the bit).
+ *
+ * Cost: every loop reads its arguments from memory once and writes its result once while a row fits in cache; the next row
+ * is asked for while there is arithmetic.
+ */
+#include "special.h"
+
+#include <float.h>
+
+#include "elementary.h"
+#include "runs.h"
+
+#define PIECE 4096 /* values whose maximum is taken together: they stay in the first caches */
+
+static real largest_of(const real *x, ptrdiff_t n) {
+    real largest = -INFINITY;
+#ifdef HAVE_LANES
+    lanes none = VECTOR(set1)(-INFINITY), tops = none, others = none;
+    ptrdiff_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) { /* two maxima that do not wait for each other */
+        tops = VECTOR(max)(VECTOR(loadu)(x + i), tops); /* of a pair with NaN the second */
+        others = VECTOR(max)(VECTOR(loadu)(x + i + LANES), others);
+    }
+    for (; i < n; i += LANES) {
+        tops = VECTOR(max)(VECTOR(mask_loadu)(none, first_lanes(n - i), x + i), tops);
+    }
+    largest = VECTOR(reduce_max)(VECTOR(max)(tops, others));
+#else
+#pragma omp simd reduction(max : largest)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        largest = x[i] > largest ? x[i] : largest;
+    }
+#endif
+    return largest;
+}
+
+/* What is taken off before exp, never an infinity: NaN shows in the exponentials still. */
+static inline real taken_off(real largest) { return largest > LARGEST ? LARGEST : largest < -LARGEST ? 0 : largest; }
+
+static inline exp_sum together(exp_sum a, exp_sum b) {
+    if (b.largest > a.largest) {
+        exp_sum swapped = a;
+        a = b;
+        b = swapped;
+    }
+    if (b.largest == a.largest) {
+        a.count += b.count;
+        a.rest += b.rest;
+    } else if (b.rest != b.rest) {
+        a.rest = b.rest;
+    } else if (b.largest > -INFINITY) {
+        a.rest += (b.count + b.rest) * exp(b.largest - a.largest);
+    }
+    return a;
+}
+
+/* Set the terms of the largest values to 0; return how many they are. */
+static inline real take_out(const real *x, real largest, ptrdiff_t n, real *terms) {
+    real count = 0;
+#pragma omp simd reduction(+ : count)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        terms[i] = x[i] == largest ? 0 : terms[i];
+        count += x[i] == largest ? 1 : 0;
+    }
+    return count;
+}
+
+static exp_sum sum_exp(const real *x, ptrdiff_t n) {
+    exp_sum total = {-INFINITY, 0.0, 0.0};
+    for (ptrdiff_t start = 0; start < n; start += PIECE) {
+        const real *piece = x + start;
+        ptrdiff_t m = n - start < PIECE ? n - start : PIECE;
+        real tops[PIECE / RUN], largest = -INFINITY;
+        for (ptrdiff_t from = 0; from < m; from += RUN) {
+            real top = tops[from / RUN] = largest_of(piece + from, m - from < RUN ? m - from : RUN);
+            largest = top > largest ? top : largest;
+        }
+        real shift = taken_off(largest);
+        exp_sum found = {largest, 0.0, 0.0};
+        sums rest;
+        begin(&rest);
+        for (ptrdiff_t from = 0; from < m; from += RUN) {
+            ptrdiff_t size = m - from < RUN ? m - from : RUN;
+            real terms[RUN];
+            fetch(piece + m + from, size);
+            exp_run(piece + from, shift, size, terms);
+            if (tops[from / RUN] == largest) {
+                found.count += take_out(piece + from, largest, size, terms);
+            }
+            add_run(terms, size, &rest);
+        }
+        double low;
+        found.rest = sum_of(&rest, &low) / (double)RAISED;
+        total = together(total, found);
+    }
+    return total;
+}
+
+/* The same of terms b[i] exp(x[i]), those with b[i] = 0 left out: `count` is the sum of b over the largest ones. */
+static exp_sum sum_exp_times(const real *x, const real *b, ptrdiff_t n) {
+    real largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real value = b[i] != 0 ? x[i] : -INFINITY;
+        largest = value > largest ? value : largest;
+    }
+    exp_sum found = {largest, 0.0, 0.0};
+    real shift = taken_off(largest);
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        ptrdiff_t size = n - from < RUN ? n - from : RUN;
+        const real *here = x + from, *factor = b + from;
+        real rest = 0, count = 0, terms[RUN];
+        exp_run(here, shift, size, terms);
+#pragma omp simd reduction(+ : rest, count)
+        for (ptrdiff_t i = 0; i < size; i++) {
+            int left_out = factor[i] == 0, top = here[i] == largest;
+            rest += left_out || top ? 0 : factor[i] * (terms[i] * (1 / RAISED));
+            count += left_out || !top ? 0 : factor[i];
+        }
+        found.count += count;
+        found.rest += rest;
+    }
+    if (!is_finite(largest)) { /* as the terms themselves add up: infinities of one sign, or NaN */
+        found.count = 0.0;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            found.count += b[i] != 0 && x[i] == largest ? b[i] * exp((double)largest) : 0.0;
+        }
+    }
+    return found;
+}
+
+static void shift(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out) {
+    if (log) {
+#pragma omp simd
+        for (ptrdiff_t i = 0; i < n; i++) {
+            out[i] = (x[i] - largest) - factor;
+        }
+    } else {
+        real lowered = factor / RAISED;
+        for (ptrdiff_t from = 0; from < n; from += RUN) {
+            ptrdiff_t stop = n - from < RUN ? n : from + RUN;
+            exp_run(x + from, largest, stop - from, out + from);
+#pragma omp simd
+            for (ptrdiff_t i = from; i < stop; i++) {
+                out[i] *= lowered;
+            }
+        }
+    }
+}
+
+/* 1 / (x + x_low) as a sum of two: who multiplies by it rounds once. */
+static inline real inverse(double x, double x_low, real *low) {
+    double quotient = 1.0 / x;
+    real high = (real)quotient;
+#ifdef REAL_IS_FLOAT
+    *low = (real)((quotient - high) - quotient * quotient * x_low);
+#else
+    *low = high * (remainder_of(1, high, x) - high * x_low);
+#endif
+    return high;
+}
+
+static void softmax(const real *x, ptrdiff_t n, int log, int streamed, real *out) {
+    _Alignas(LINE) real buffer[PIECE];
+    if (log) {
+        exp_sum found = sum_exp(x, n);
+        int finite = is_finite((real)found.largest);
+        real base = finite ? (real)found.largest : 0;
+        double rest = finite ? log1p((found.count - 1.0) + found.rest) : found.largest + found.rest;
+        if (!streamed) {
+            shift(x, n, base, (real)rest, 1, out);
+            return;
+        }
+        ptrdiff_t m = first_piece(out, STREAM) < n ? first_piece(out, STREAM) : n;
+        for (ptrdiff_t at = 0; at < n; at += m, m = n - at < STREAM ? n - at : STREAM) {
+            shift(x + at, m, base, (real)rest, 1, buffer);
+            stream(buffer, out + at, m);
+        }
+        return;
+    }
+    real largest = largest_of(x, n);
+    if (n <= PIECE) {
+        real *terms = streamed ? buffer : out;
+        sums parts;
+        begin(&parts);
+        for (ptrdiff_t from = 0; from < n; from += RUN) {
+            ptrdiff_t size = n - from < RUN ? n - from : RUN;
+            fetch(x + n + from, size);
+            exp_run(x + from, largest, size, terms + from);
+            add_run(terms + from, size, &parts);
+        }
+        double total_low, total = sum_of(&parts, &total_low);
+        real low, factor = inverse(is_finite(largest) ? total : NAN, total_low, &low);
+#pragma omp simd
+        for (ptrdiff_t i = 0; i < n; i++) {
+            terms[i] = fused(terms[i], factor, terms[i] * low);
+        }
+        if (streamed) {
+            stream(terms, out, n);
+        }
+        return;
+    }
+    exp_sum found = sum_exp(x, n);
+    double total = is_finite(largest) ? found.count + found.rest : NAN;
+    shift(x, n, largest, (real)(1.0 / total), 0, out);
+}
+
+/* Both softmax and its logarithm. */
+static void softmax_pair(const real *x, ptrdiff_t n, real *log_out, real *out) {
+    real largest = largest_of(x, n), base = is_finite(largest) ? largest : 0, shift = taken_off(largest);
+    double count = 0.0;
+    sums parts;
+    begin(&parts);
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        ptrdiff_t size = n - from < RUN ? n - from : RUN;
+        real terms[RUN];
+        exp_run(x + from, shift, size, out + from);
+        memcpy(terms, out + from, size * sizeof(real));
+        count += take_out(x + from, largest, size, terms);
+        add_run(terms, size, &parts);
+    }
+    double low, rest = sum_of(&parts, &low) / (double)RAISED;
+    int finite = is_finite(largest);
+    real factor = finite ? (real)(1.0 / (count + rest)) / RAISED : (real)NAN;
+    real log_total = (real)(finite ? log1p((count - 1.0) + rest) : largest + rest);
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        log_out[i] = (x[i] - base) - log_total;
+        out[i] *= factor;
+    }
+}
+
+static void largest_of_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns,
+                               real *restrict largest) {
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        largest[k] = -INFINITY;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const real *row = x + i * stride;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            largest[k] = row[k] > largest[k] ? row[k] : largest[k];
+        }
+    }
+}
+
+/* The maximum, the count of it and the rest of each of at most COLUMNS columns. What additions round off is added up too:
+ * it costs little next to an exponential, and rows of a few values have no lanes that share the rounding. */
+static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *restrict largest,
+                            double *restrict count, double *restrict rest) {
+    real some_count[COLUMNS], some_rest[COLUMNS], lost[COLUMNS];
+    largest_of_columns(x, n, stride, n_columns, largest);
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        count[k] = rest[k] = 0.0;
+    }
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        ptrdiff_t stop = n - from < RUN ? n : from + RUN;
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            some_count[k] = lost[k] = 0;
+            some_rest[k] = RAISED; /* as in add_run() */
+        }
+        for (ptrdiff_t i = from; i < stop; i++) {
+            const real *row = x + i * stride;
+            real terms[COLUMNS];
+#pragma omp simd
+            for (ptrdiff_t k = 0; k < n_columns; k++) {
+                terms[k] = row[k] - taken_off(largest[k]);
+            }
+            exp_run(terms, 0, n_columns, terms);
+#pragma omp simd
+            for (ptrdiff_t k = 0; k < n_columns; k++) {
+                real term = row[k] == largest[k] ? 0 : terms[k], before = some_rest[k];
+                some_rest[k] = before + term;
+                lost[k] += term - (some_rest[k] - before);
+                some_count[k] += row[k] == largest[k] ? 1 : 0;
+            }
+        }
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            count[k] += some_count[k];
+            rest[k] += ((double)(some_rest[k] - RAISED) + lost[k]) / (double)RAISED;
+        }
+    }
+}
+
+/* log(count + rest) as a sum of two. */
+static inline real log_total(double count, double rest, real *low) {
+    double above = (count - 1.0) + rest;
+    real x = (real)above, high = log1p_parts(x, low);
+    *low += (real)((rest - (above - (count - 1.0))) + (above - x)) / (1 + x); /* what x lacks */
+    return high;
+}
+
+static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out) {
+    real largest[COLUMNS];
+    double count[COLUMNS], rest[COLUMNS];
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
+#pragma omp simd
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        real low, high = log_total(count[k], rest[k], &low), sum = largest[k] + high;
+        real found = sum + (rounded_off(largest[k], high, sum) + low);
+        /* an infinite or missing maximum decides by itself, unless there was NaN */
+        out[k] = is_finite(largest[k]) ? found : largest[k] + (real)rest[k];
+    }
+}
+
+static void log_softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out,
+                                ptrdiff_t out_stride) {
+    real largest[COLUMNS], shift[COLUMNS], low[COLUMNS];
+    double count[COLUMNS], rest[COLUMNS];
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
+#pragma omp simd
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        int finite = is_finite(largest[k]);
+        real some_low, high = log_total(count[k], rest[k], &some_low);
+        shift[k] = finite ? high : largest[k] + (real)rest[k];
+        low[k] = finite ? some_low : 0;
+        largest[k] = finite ? largest[k] : 0;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const real *row = x + i * stride;
+        real *to = out + i * out_stride;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            real apart = row[k] - largest[k], found = apart - shift[k];
+            real lost = rounded_off(apart, -shift[k], found);
+            to[k] = found + ((lost == lost ? lost : 0) - low[k]); /* an infinity loses nothing */
+        }
+    }
+}
+
+static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out,
+                            ptrdiff_t out_stride) {
+    if (log) {
+        log_softmax_columns(x, n, stride, n_columns, out, out_stride);
+        return;
+    }
+    real largest[COLUMNS], total[COLUMNS], lost[COLUMNS];
+    largest_of_columns(x, n, stride, n_columns, largest);
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        total[k] = RAISED; /* as in add_run() */
+        lost[k] = 0;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const real *row = x + i * stride;
+        real *to = out + i * out_stride;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            to[k] = row[k] - largest[k];
+        }
+        exp_run(to, 0, n_columns, to);
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            real sum = total[k] + to[k];
+            lost[k] += to[k] - (sum - total[k]);
+            total[k] = sum;
+        }
+    }
+#pragma omp simd
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        real some_low, high = inverse(total[k] - RAISED, lost[k], &some_low);
+        total[k] = is_finite(largest[k]) ? high : (real)NAN;
+        lost[k] = some_low;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real *to = out + i * out_stride;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            to[k] = fused(to[k], total[k], to[k] * lost[k]);
+        }
+    }
+}
+
+#ifdef REAL_IS_FLOAT
+const reductions_float_ops TIER_NAME(reductions_float) = {
+#else
+const reductions_double_ops TIER_NAME(reductions_double) = {
+#endif
+    sum_exp, sum_exp_times, softmax, settle, softmax_pair, shift, log_sum_exp_columns, softmax_columns};
