@@ -144,6 +144,30 @@ class TestKernel:
         with pytest.raises(ValueError, match="no answer"):
             few(X, table, offset, 4)
 
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    def test_a_linear_model_in_another_state(self, dtype):
+        rng = np.random.default_rng(5)
+        X = sparse(5, 3, dtype)
+        y = np.arange(40) % 4
+        model = LogisticRegression(tol=1.0).fit(rng.standard_normal((40, N_FEATURES)).astype(dtype), y)
+        got = handful.linear_rows(model, X, posterior.JOINT)
+        assert got.dtype == np.result_type(X, model.coef_, model.intercept_)
+        assert_allclose(got, X @ model.coef_.T + model.intercept_, rtol=1e-5 if dtype == np.float32 else 1e-12)
+        assert handful.linear_rows(model, X.tocsc(), posterior.JOINT) is None
+        coef = np.ascontiguousarray(model.coef_)
+        for name, value in (
+            ("coef_", coef), ("coef_", coef.astype(int)), ("coef_", coef[0]), ("coef_", None), ("coef_", coef[:3]),
+            ("intercept_", 0.0), ("intercept_", model.intercept_[:3]), ("classes_", [0, 1, 2, 3]),
+            ("classes_", np.arange(3)), ("n_features_in_", N_FEATURES - 1), ("n_features_in_", None),
+            ("feature_names_in_", np.array(["a"] * N_FEATURES)), ("decision_function", len),
+        ):  # fmt: skip
+            other = copy.copy(model)
+            other.__dict__[name] = value
+            assert handful.linear_rows(other, X, posterior.POSTERIOR) is None
+        for answer in (-1, 4):
+            with pytest.raises(ValueError, match="no answer"):
+                handful.linear_rows(model, X, answer)
+
     def test_shares(self):
         scores = np.array([[0.0, 1.0, -2.0], [-800.0, -900.0, -1000.0]])
         p = 1 / (1 + np.exp(-scores[0]))
