@@ -496,3 +496,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     if sys.platform.startswith("linux"):  # in kilobytes; X itself has 144 MB
         assert int(process.stdout) < 40_000
+
+
+def test_logarithms_of_probabilities_that_round_to_1():
+    """Scikit-learn's are of the probabilities, so that both have their largest in one place."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, 4)), rng.integers(0, 2, (60, 5))
+    model = neural_network.MLPClassifier(hidden_layer_sizes=30, max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, Y)
+    model.coefs_[-1] *= 150
+    p, log_p = model.predict_proba(X), model.predict_log_proba(X)
+    assert ((p == 1).sum(axis=1) > 1).any()
+    np.testing.assert_array_equal(p.argmax(axis=1), log_p.argmax(axis=1))
+    np.testing.assert_allclose(np.exp(log_p), p, rtol=1e-12)

@@ -108,13 +108,15 @@ def multiply_tables(
     real_t[:, ::1] out,
 ):
     """Fill `out` with X table, or add that to it; either may be given as its transpose."""
+    cdef Py_ssize_t n_rows, n_inner, found, n_columns
     n_rows, n_inner = (X.shape[1], X.shape[0]) if X_is_turned else (X.shape[0], X.shape[1])
     found, n_columns = (table.shape[1], table.shape[0]) if table_is_turned else (table.shape[0], table.shape[1])
     if found != n_inner or out.shape[0] != n_rows or out.shape[1] != n_columns:
         raise ValueError("X, table and output do not agree in shape")
     if n_rows and n_inner and n_columns:
-        _product(
-            &X[0, 0], X.shape[1], X_is_turned, n_rows, n_inner, &table[0, 0], table.shape[1], table_is_turned,
-            n_columns, is_added, &out[0, 0])
+        with nogil:
+            _product(
+                &X[0, 0], X.shape[1], X_is_turned, n_rows, n_inner, &table[0, 0], table.shape[1],
+                table_is_turned, n_columns, is_added, &out[0, 0])
     elif not is_added:
         out[:, :] = 0

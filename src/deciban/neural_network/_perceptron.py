@@ -18,7 +18,7 @@ from sklearn.utils import check_consistent_length, check_random_state, compute_c
 from deciban._arrays import Array, check_sparse
 from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import posterior
-from deciban._kernels.elementwise import expit, log_expit
+from deciban._kernels.elementwise import log_expit
 from deciban._lazy import unchanged_on_error
 from deciban._predictions import Predictions
 from deciban._sklearn import (
@@ -382,9 +382,9 @@ class MLPClassifier(_Perceptron, Predictions, Twin, parent.MLPClassifier):
         if found is None or softmax:
             return found
         if self.n_outputs_ != 1:
+            p = self._outputs(X, None, method)
             # of a probability that rounds to 1 the logarithm is 0, so that both have their largest in one place
-            log_p = log_expit(found)
-            return np.log(expit(found), out=log_p, where=found > 0)
+            return None if p is None else np.log(p, out=log_expit(found), where=found > 0)
         log_p = np.empty((len(found), 2), found.dtype)
         log_expit(-found[:, 0], out=log_p[:, 0])
         log_expit(found[:, 0], out=log_p[:, 1])
