@@ -142,14 +142,19 @@ class TestBlocks:
         made, table = problem(False, 3, True)
         value(made, table)
         gradient = made.gradient(table)
-        direction, moved, n_products = _newton._solve_with_blocks(made, gradient, 0.1, 5)
+        blocks = _newton._preconditioner(made)
+        direction, moved, n_products = _newton._solve_with_blocks(made, gradient, 0.1, 5, blocks)
         assert 1 <= n_products <= 5
         assert_allclose(moved, made.samples.scores(direction), rtol=1e-12)
         if spoilt == "penalty":
             made.penalty = np.full_like(made.penalty, -10.0)
+            assert _newton._preconditioner(made) is None
         else:
             made.curvature[:] = np.nan
-        assert _newton._solve_with_blocks(made, gradient, 0.1, 5)[0] is None
+            assert _newton._solve_with_blocks(made, gradient, 0.1, 5, blocks)[0] is None
+
+
+NOTHING = np.empty(0)
 
 
 class TestKernel:
@@ -169,6 +174,27 @@ class TestKernel:
             residual[:, 0], [1 / (1 + np.exp(-z)) if z > -700 else 0, -1 / (1 + np.exp(min(z, 700)))], atol=1e-300
         )
 
+    @pytest.mark.parametrize("dtype", [np.float64, np.float32])
+    @pytest.mark.parametrize("intercept", [False, True])
+    @pytest.mark.parametrize("n_features", [1, 7, 100, 1000])
+    def test_products_with_a_vector(self, n_features, intercept, dtype):
+        rng = np.random.default_rng(n_features)
+        X = rng.standard_normal((75, n_features)).astype(dtype)
+        full = np.column_stack([X, np.ones(75)])[:, : n_features + intercept].astype(float)
+        table, values = rng.standard_normal(n_features + intercept), rng.standard_normal(75)
+        start, stop, scores, added = 3, 74, np.zeros(75), np.ones_like(table)
+        rows = slice(start, stop)
+        logistic.dense_vector(X, table, NOTHING, NOTHING, start, stop, scores, NOTHING)
+        assert_allclose(scores[rows], full[rows] @ table, rtol=1e-12, atol=1e-12)
+        assert not scores[:start].any()
+        assert not scores[stop:].any()
+        logistic.dense_vector(X, NOTHING, NOTHING, values, start, stop, NOTHING, added)
+        assert_allclose(added, 1 + full[rows].T @ values[rows], rtol=1e-12, atol=1e-12)
+        again, sums = np.zeros(75), np.zeros_like(table)
+        logistic.dense_vector(X, table, values, NOTHING, start, stop, again, sums)
+        assert_array_equal(again, scores)
+        assert_allclose(sums, full[rows].T @ (values * scores)[rows], rtol=1e-11, atol=1e-11)
+
     def test_scores_that_are_not_finite_lose(self):
         for n_columns in (1, 3):
             scores = np.full((2, n_columns), np.nan)
@@ -182,6 +208,17 @@ class TestKernel:
             logistic.evaluate(scores, _NO_TABLE, 0.0, np.array([0, 3], np.int32), *tail)
         with pytest.raises(ValueError, match="shape"):
             logistic.evaluate(scores, _NO_TABLE, 0.0, np.array([0], np.int32), *tail)
+        X, rows = np.ones((5, 3)), np.ones(5)
+        for wrong in [
+            (X, np.ones(2), NOTHING, NOTHING, 0, 5, rows, NOTHING),
+            (X, np.ones(3), NOTHING, NOTHING, 0, 6, rows, NOTHING),
+            (X, np.ones(3), NOTHING, NOTHING, 0, 5, np.ones(4), NOTHING),
+            (X, np.ones(3), rows, NOTHING, 0, 5, rows, np.ones(4)),
+            (X, NOTHING, rows, NOTHING, 0, 5, NOTHING, np.ones(3)),
+            (X[:, :0], np.ones(1), NOTHING, NOTHING, 0, 5, rows, NOTHING),
+        ]:
+            with pytest.raises(ValueError, match="shape"):
+                logistic.dense_vector(*wrong)
         index = np.array([9], np.int32)
         assert not logistic.sparse_vector(
             np.ones(1), index, np.array([0, 1], np.int32), np.ones(3), 0.0, False, 0, 1, np.empty(1)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _EPS = float(np.finfo(np.float64).eps)
 _ROWS_EACH = 3  # feature: rows that a block is made of
 _ROWS_OF_ONE = 30  # the same where there is only one, so that a direction takes one or two products
-_PART = 8  # of the rows: such a one at most stands for all
+_PART = 6  # of the rows: such a one at most stands for all
 _FEATURES = 2000  # at most
 _LARGE = 200  # features, whose blocks are worth a thread each
 _PRODUCTS = 60  # with the Hessian that the blocks may cost

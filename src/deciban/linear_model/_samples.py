@@ -21,12 +21,14 @@ from deciban._parallel import cut, run_blocks
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 _sparse_rows = specialise(posterior.sparse_rows, _DTYPES, INDEX_DTYPES)
 _take = specialise(coordinate.take, _DTYPES, INDEX_DTYPES)
+_dense_vector = specialise(logistic.dense_vector, _DTYPES)
 _sparse_vector = specialise(logistic.sparse_vector, _DTYPES, INDEX_DTYPES)
 _add_rows = specialise(dual.add_rows, _DTYPES, INDEX_DTYPES)
 _BLOCK = 1 << 20  # multiplications a block of a sparse product
 _CELLS = 1 << 17  # samples' numbers a dense block: 1 MB, which stays in L2 from the first product to the second
 _PRODUCT = 1 << 19  # multiplications of a product of small matrices, which OpenBLAS does without copies of them
 _NO_CLASSES = np.empty(0, np.intp)
+_NOTHING = np.empty(0)
 _SMALL = 1 << 15  # multiplications that are not worth another thread
 _STRIPS = 32  # of rows, at most, that are summed side by side
 Add = Callable[[int, int, Array], None]  # first row, last row + 1, sum
@@ -51,10 +53,11 @@ def summed(blocks: list[tuple[int, int]], shape: tuple[int, ...], most: int, wor
 
 
 class DenseSamples:
-    """A dense X, C-contiguous, float64 or float32; the products are BLAS's, a block of rows on each thread."""
+    """A dense X, C-contiguous, float64 or float32; products with several columns are BLAS's, a block on each thread."""
 
     def __init__(self, X: Array, intercept: bool) -> None:
         self.X = X
+        self._vector = _dense_vector[X.dtype,]
         self.intercept = intercept
         self.n_rows, self.n_features = X.shape
 
@@ -87,7 +90,10 @@ class DenseSamples:
         blocks = self._blocks(table.shape[1])
 
         def task(block: int, _: int) -> None:
-            self._scores(*blocks[block], table, out)
+            if self._is_vector(table):
+                self._vector(self.X, table[:, 0], _NOTHING, _NOTHING, *blocks[block], out[:, 0], _NOTHING)
+            else:
+                self._scores(*blocks[block], table, out)
 
         run_blocks(task, len(blocks))
         return out
@@ -96,7 +102,10 @@ class DenseSamples:
         """Return X.T @ values."""
 
         def add(start: int, stop: int, out: Array) -> None:
-            self._add(self.dense(slice(start, stop)), values[start:stop], out)
+            if self._is_vector(values):
+                self._vector(self.X, _NOTHING, _NOTHING, values[:, 0], start, stop, _NOTHING, out[:, 0])
+            else:
+                self._add(self.dense(slice(start, stop)), values[start:stop], out)
 
         return self._summed(values.shape[1], add)
 
@@ -125,16 +134,29 @@ class DenseSamples:
         out[~own] = 1.0
         return out.reshape(-1), np.empty(0, np.int32), np.arange(len(features) + 1, dtype=np.int64) * self.n_rows
 
-    def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
-        """Fill ``out`` with X.T @ change(X @ table), reading X once; ``change(start, stop, values)`` works in place."""
-        values = np.empty((self.n_rows, table.shape[1]))
+    def sandwich(
+        self, table: Array, curvature: Array, weights: Array, out: Array, scores_out: Array | None = None
+    ) -> None:
+        """Fill ``out`` with X.T @ H(X @ table), reading X once, and ``scores_out`` with X @ table.
+
+        H is the product of :func:`~deciban._kernels.logistic.apply_curvature`.
+        """
+        scores = np.empty((self.n_rows, table.shape[1])) if scores_out is None else scores_out
 
         def add(start: int, stop: int, total: Array) -> None:
-            X = self._scores(start, stop, table, values)
-            change(start, stop, values)
-            self._add(X, values[start:stop], total)
+            if self._is_vector(table):
+                columns = table[:, 0], curvature[:, 0], _NOTHING
+                self._vector(self.X, *columns, start, stop, scores[:, 0], total[:, 0])
+                return
+            X = self._scores(start, stop, table, scores)
+            values = scores[start:stop] if scores_out is None else scores[start:stop].copy()
+            logistic.apply_curvature(curvature[start:stop], weights[start:stop], 0, stop - start, values)
+            self._add(X, values, total)
 
         out[:] = self._summed(table.shape[1], add)
+
+    def _is_vector(self, table: Array) -> bool:
+        return table.shape[1] == 1 and self.n_features > 0
 
     def _scores(self, start: int, stop: int, table: Array, out: Array) -> Array:
         X = self.dense(slice(start, stop))
@@ -321,9 +343,18 @@ class SparseSamples(SparseColumns):
             out[-1] = values.sum(axis=0)
         return out
 
-    def sandwich(self, table: Array, change: Callable[[int, int, Array], None], out: Array) -> None:
-        """Fill ``out`` with X.T @ change(X @ table); ``change(start, stop, values)`` works on rows in place."""
+    def sandwich(
+        self, table: Array, curvature: Array, weights: Array, out: Array, scores_out: Array | None = None
+    ) -> None:
+        """As :meth:`DenseSamples.sandwich`, in two passes."""
         values = self.scores(table)
         blocks = cut(self.n_rows, max(1, _SMALL // table.shape[1]))
-        run_blocks(lambda block, _: change(*blocks[block], values), len(blocks))
+
+        def task(block: int, _: int) -> None:
+            start, stop = blocks[block]
+            if scores_out is not None:
+                scores_out[start:stop] = values[start:stop]
+            logistic.apply_curvature(curvature, weights, start, stop, values)
+
+        run_blocks(task, len(blocks))
         self._gathered(self._flipped, values, squared=False, out=out)
