@@ -59,7 +59,7 @@ class TestKernel:
     @pytest.mark.parametrize("data_dtype", DATA_DTYPES)
     def test_sparse_rows(self, data_dtype, index_dtype, table_dtype, answer):
         rng = np.random.default_rng(1)
-        for n_rows, n_columns in ((1, 5), (3, 1), (64, 20), (2, 33)):
+        for n_rows, n_columns in ((1, 5), (3, 1), (64, 20), (2, 33), (3, 3), (2, 6), (2, 7), (2, 10), (2, 23)):
             X = sparse(n_rows, n_rows, data_dtype, index_dtype)
             table = rng.standard_normal((N_FEATURES, n_columns)).astype(table_dtype)
             offset = rng.standard_normal(n_columns)
@@ -72,6 +72,7 @@ class TestKernel:
                 parts = X.data.astype(float), X.indices.astype(np.int64), X.indptr.astype(np.int64)
                 assert not posterior.sparse_rows(*parts, table, offset, False, 0.0, answer, 0, n_rows, out, nothing)
                 assert_array_equal(got, out)
+                assert_array_equal(got, X @ table + offset)  # SciPy's bits
 
     @pytest.mark.parametrize("answer", ANSWERS)
     @pytest.mark.parametrize("dtype", DATA_DTYPES)
@@ -84,6 +85,35 @@ class TestKernel:
         ones = (X > 1) @ table + offset
         got = few(X, table, offset, answer, binary=True, threshold=1.0)
         assert_allclose(got, expected(ones, answer), rtol=1e-12, atol=1e-12)
+
+    @pytest.mark.parametrize("answer", [*ANSWERS, posterior.SHARES])
+    @pytest.mark.parametrize("table_dtype", [np.float64, np.float32])
+    def test_dense_rows_of_a_linear_model(self, table_dtype, answer):
+        rng = np.random.default_rng(7)
+        for n_features in (1, 3, 8, 31, 32, 45, 100):
+            for n_columns in (2, 3, 7, 8, 9, 10, 16, 20, 33):
+                X = rng.standard_normal((2, n_features))
+                table = rng.standard_normal((n_features, n_columns)).astype(table_dtype)
+                offset = rng.standard_normal(n_columns)
+                scores = X @ table + offset
+                p = 1 / (1 + np.exp(-scores))
+                right = p / p.sum(axis=1, keepdims=True) if answer == posterior.SHARES else expected(scores, answer)
+                assert_allclose(few(X, table, offset, answer, linear=True), right, rtol=1e-12, atol=1e-12)
+                X[1, -1] = rng.choice([np.nan, np.inf, -np.inf])
+                assert few(X, table, offset, answer, linear=True) is None
+            column = rng.standard_normal((n_features, 1)).astype(table_dtype)
+            got = few(X[:1], column, np.ones(1), posterior.JOINT, linear=True)
+            assert_allclose(got, X[:1] @ column + 1, rtol=1e-12, atol=1e-12)
+
+    def test_shares_of_sparse_rows(self):
+        rng = np.random.default_rng(8)
+        X, table, offset = sparse(9, 5), rng.standard_normal((N_FEATURES, 4)), np.zeros(4)
+        p = 1 / (1 + np.exp(-(X @ table)))
+        assert_allclose(few(X, table, offset, posterior.SHARES, linear=True), p / p.sum(axis=1, keepdims=True), 1e-12)
+        narrow = X.astype(np.float32), table.astype(np.float32), offset.astype(np.float32)
+        assert few(*narrow, posterior.SHARES, linear=True) is None
+        table[:] = np.nan
+        assert few(X[X.getnnz(axis=1) > 0], table, offset, posterior.SHARES, linear=True) is None
 
     @pytest.mark.parametrize("n_rows", [1, 64])
     def test_one_logistic_column(self, n_rows):
@@ -142,7 +172,7 @@ class TestKernel:
         table[:] = np.inf
         assert few(X, table, offset, posterior.JOINT, linear=True) is None
         with pytest.raises(ValueError, match="no answer"):
-            few(X, table, offset, 4)
+            few(X, table, offset, 5)
 
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_a_linear_model_in_another_state(self, dtype):
@@ -164,7 +194,7 @@ class TestKernel:
             other = copy.copy(model)
             other.__dict__[name] = value
             assert handful.linear_rows(other, X, posterior.POSTERIOR) is None
-        for answer in (-1, 4):
+        for answer in (-1, 5):
             with pytest.raises(ValueError, match="no answer"):
                 handful.linear_rows(model, X, answer)
 

@@ -450,6 +450,19 @@ class TestTrouble:
             model.set_params(**options).fit(X, y)
         assert {**vars(model), **{name: before[name] for name in options}} == before
 
+    @pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+    @pytest.mark.parametrize("n_classes", [2, 3])
+    def test_nothing_to_hold_out(self, n_classes, loss):
+        X, y = make(0, n_rows=10, n_classes=n_classes)
+        y[:] = 0
+        y[:n_classes] = np.arange(n_classes)
+        options = {"loss": loss, "early_stopping": True, "random_state": 0}
+        with pytest.raises(ValueError, match="least populated class") as expected:
+            theirs.SGDClassifier(**options).fit(X, y)
+        with pytest.raises(ValueError, match="least populated class") as got:
+            SGDClassifier(**options).fit(X, y)
+        assert str(got.value) == str(expected.value)
+
     def test_one_class_and_wrong_shapes(self):
         X, y = make(0)
         with pytest.raises(ValueError, match="greater than one; got 1 class"):
@@ -548,6 +561,21 @@ class TestPredictions:
         shares = np.exp(model.intercept_.astype(np.float64))  # all 0 in single precision
         expected = np.full(4, 0.25) if dtype == np.float32 else shares / shares.sum()
         assert_allclose(model.predict_proba(X), [expected, expected], rtol=1e-6, atol=1e-30)
+
+    @pytest.mark.parametrize("loss", ["log_loss", "modified_huber"])
+    @pytest.mark.parametrize("n_classes", [2, 4])
+    def test_single_precision_throughout(self, n_classes, loss):
+        X, y = make(0, n_rows=100, n_classes=n_classes, dtype=np.float32)
+        model = quietly(SGDClassifier(loss=loss, average=True, random_state=0).fit, X, y)
+        model.intercept_ = model.intercept_.astype(np.float32)
+        other = model.to_sklearn()
+        for samples in (X, X[:1], sp.csr_matrix(X), sp.csr_matrix(X[:1])):
+            assert model.decision_function(samples).dtype == np.float32
+            for method in ("predict_proba", "predict_log_proba"):
+                with np.errstate(divide="ignore"):
+                    got, expected = getattr(model, method)(samples), getattr(other, method)(samples)
+                assert got.dtype == expected.dtype
+                assert_allclose(got, expected, rtol=1e-3, atol=1e-6)
 
     def test_log_probabilities(self):
         for n_classes in (2, 4):

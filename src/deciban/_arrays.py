@@ -114,7 +114,11 @@ def specialise(kernel: Any, *dtypes: tuple[np.dtype[Any], ...]) -> dict[tuple[np
 def feature_major(value: Any) -> Any:
     """Return a matrix (n_classes, n_features) of real numbers laid out feature by feature; whatever else, as it is."""
     if type(value) is np.ndarray and value.ndim == 2 and value.dtype.kind == "f" and value.dtype.isnative:
-        return np.ascontiguousarray(value.T).T
+        table = value.T
+        if not table.flags.c_contiguous:
+            table = aligned_empty(table.shape, table.dtype)
+            table[:] = value.T
+        return table.T
     return value
 
 

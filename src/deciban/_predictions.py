@@ -20,7 +20,7 @@ class Predictions:
 
     classes_: Array
     # by answer: the methods that scikit-learn's answer is made of, as the kernels stand for them
-    _made_of: tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]
+    _made_of: tuple[dict[str, Any], ...]
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of every sample.
@@ -109,4 +109,5 @@ def stand_for(
     largest: tuple[str, ...],
 ) -> None:
     """Note the methods of a finished class that its kernels stand for, answer by answer."""
-    cls._made_of = methods(cls, *joint), methods(cls, *log_posterior), methods(cls, *posterior), methods(cls, *largest)
+    made_of = joint, log_posterior, posterior, largest, posterior  # the last, of shares
+    cls._made_of = tuple(methods(cls, *names) for names in made_of)

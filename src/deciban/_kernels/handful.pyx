@@ -23,11 +23,15 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
 from deciban._kernels.hooks cimport replaces
-from deciban._kernels.posterior cimport _JOINT, _LARGEST, _LOG_POSTERIOR, _UNDEFINED, _sigmoids, _sparse_rows
+from deciban._kernels.posterior cimport (
+    _JOINT, _LARGEST, _LOG_POSTERIOR, _SHARES, _UNDEFINED, _dense_row, _sigmoids, _sparse_rows,
+)
 
 from scipy.sparse import csr_array, csr_matrix
 
 np.import_array()
+
+cdef object _csr_array = csr_array, _csr_matrix = csr_matrix  # found faster than among the names of a module
 
 cdef enum:
     SPARSE = 64  # rows
@@ -113,6 +117,16 @@ cdef inline int _rows_of(
         task.n_columns, largest)
 
 
+cdef inline int _dense_row_of(
+    const Task* task, const double* x, const double* offset, int answer, double* scores, Py_ssize_t* largest,
+) noexcept nogil:
+    if task.table_type == np.NPY_FLOAT64:
+        return _dense_row[double](
+            x, task.n_features, <const double*> task.table, task.n_columns, offset, answer, scores, largest)
+    return _dense_row[float](
+        x, task.n_features, <const float*> task.table, task.n_columns, offset, answer, scores, largest)
+
+
 cdef inline bint _is_scratch(const Task* task) noexcept nogil:
     # whether scores are not what is returned, nor as large
     return task.answer == _LARGEST or (task.linear and task.n_columns == 1 and task.answer != _JOINT)
@@ -133,7 +147,12 @@ cdef int _compute(const Task* task, double* room, double* out, Py_ssize_t* large
         room += task.n_columns
     if _is_scratch(task):
         scores = room
-    if task.dense:
+    if task.dense and task.linear:
+        for row in range(task.n_rows):
+            trouble |= _dense_row_of(
+                task, x + row * task.n_features, offset, wanted, scores + row * task.n_columns,
+                largest + row if wanted == _LARGEST else NULL)
+    elif task.dense:
         whole[0], whole[1] = 0, <int> task.n_features
         for row in range(task.n_rows):
             trouble |= _rows_of(
@@ -182,7 +201,7 @@ cdef bint _read_samples(object X, Task* task) except -1:
         if task.n_rows > DENSE:
             return False
         task.n_entries = task.n_rows * task.n_features
-    elif type(X) is csr_matrix or type(X) is csr_array:
+    elif type(X) is _csr_matrix or type(X) is _csr_array:
         parts = PyObject_GenericGetDict(X, NULL)
         shape, data = parts.get("_shape"), parts.get("data")
         indices, indptr = parts.get("indices"), parts.get("indptr")
@@ -227,6 +246,11 @@ cdef object _do(Task* task):
     cdef Py_ssize_t* largest = NULL
     cdef Py_ssize_t n_room = _n_room(task)
     cdef int trouble, i
+    cdef bint narrow = (
+        task.linear and task.answer != _LARGEST and task.data_type == np.NPY_FLOAT32
+        and task.table_type == np.NPY_FLOAT32 and task.offset_type == np.NPY_FLOAT32)
+    if narrow and task.answer == _SHARES:
+        return None  # rows that no class claims are other ones in single precision
     shape[0], shape[1] = task.n_rows, task.n_columns
     if task.answer == _LARGEST:
         out = np.PyArray_EMPTY(1, shape, np.NPY_INTP, 0)
@@ -253,10 +277,7 @@ cdef object _do(Task* task):
         free(room)
     if trouble:
         return None
-    if (
-        task.linear and task.answer != _LARGEST and task.data_type == np.NPY_FLOAT32
-        and task.table_type == np.NPY_FLOAT32 and task.offset_type == np.NPY_FLOAT32
-    ):
+    if narrow:
         return np.PyArray_Cast(out, np.NPY_FLOAT32)
     return out
 
@@ -279,8 +300,10 @@ def few_rows(
     linear : bool
         Whether a single column is of the second of two classes, with the logistic function for its probability, and
         scores that are not finite give None. The answer is in single precision where all three arrays are.
-    binary, threshold, answer
+    binary, threshold
         As for :func:`posterior.sparse_rows`.
+    answer : int
+        As there; or SHARES, the logistic function of every score over their sum.
 
     Returns
     -------
@@ -288,7 +311,7 @@ def few_rows(
         Of shape (n_rows,) for LARGEST, else (n_rows, n_columns); but two columns of probabilities for a logistic one.
     """
     cdef Task task
-    if not 0 <= answer <= _LARGEST:
+    if not 0 <= answer <= _SHARES:
         raise ValueError(f"there is no answer {answer}")
     if (
         n_columns < 1 or not _is_plain(table, 2) or np.PyArray_DIM(table, 0) != n_features
@@ -320,7 +343,7 @@ def linear_rows(model, X, int answer):
     cdef Task task
     cdef dict state = PyObject_GenericGetDict(model, NULL)
     cdef object cls = type(model)
-    if not 0 <= answer <= _LARGEST:
+    if not 0 <= answer <= _SHARES:
         raise ValueError(f"there is no answer {answer}")
     if replaces(state, cls, <dict> (<tuple> cls._made_of)[answer]):
         return None

@@ -41,6 +41,10 @@ cdef extern from "vector.h":
         void (*accumulate_narrow_long)(
             const double* x, const int64_t* rows, Py_ssize_t n, Py_ssize_t ahead, const float* table,
             Py_ssize_t n_columns, double* out) noexcept nogil
+        int (*product)(
+            const double* x, Py_ssize_t n, const double* table, Py_ssize_t n_columns, double* out) noexcept nogil
+        int (*product_narrow)(
+            const double* x, Py_ssize_t n, const float* table, Py_ssize_t n_columns, double* out) noexcept nogil
         void (*exp_shifted)(double* values, Py_ssize_t n, double shift) noexcept nogil
         int (*normalize)(double* values, Py_ssize_t n, int as_probability) noexcept nogil
         void (*interleave)(const double* x, Py_ssize_t stride, Py_ssize_t n_features, double* out) noexcept nogil
@@ -62,7 +66,7 @@ cdef enum:
     FAR = 1024  # entries
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
 
-JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST = range(4)
+JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST, SHARES = range(5)
 MALFORMED, NONFINITE, UNDEFINED = 1, 2, 4
 
 
@@ -77,9 +81,23 @@ cdef inline Py_ssize_t _argmax(const double* values, Py_ssize_t n) noexcept nogi
     return best
 
 
+cdef bint _share(double* p, Py_ssize_t n) noexcept nogil:
+    # 1 / (1 + e^-score) over their sum: 1 / n each if that is 0; returns whether all are numbers
+    cdef Py_ssize_t k
+    cdef double total = 0.0
+    special.expit(p, p, n)
+    for k in range(n):
+        total += p[k]
+    for k in range(n):
+        p[k] = p[k] / total if total != 0.0 else 1.0 / n
+    return total == total
+
+
 cdef int _finish(double* values, Py_ssize_t n, int answer, Py_ssize_t* largest) noexcept nogil:
     if answer == _LARGEST:
         largest[0] = _argmax(values, n)
+    elif answer == _SHARES:
+        return 0 if _share(values, n) else _UNDEFINED
     elif answer != _JOINT and not ops.normalize(values, n, answer == _POSTERIOR):
         return _UNDEFINED
     return 0
@@ -97,6 +115,21 @@ cdef inline void _accumulate(
         ops.accumulate_long(x, <const int64_t*> rows, n, ahead, table, n_columns, out)
     else:
         ops.accumulate_narrow_long(x, <const int64_t*> rows, n, ahead, table, n_columns, out)
+
+
+cdef int _dense_row(
+    const double* x, Py_ssize_t n_features, const real_t* table, Py_ssize_t n_classes, const double* offset, int answer,
+    double* out, Py_ssize_t* largest,
+) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef bint finite
+    if real_t is double:
+        finite = ops.product(x, n_features, table, n_classes, out)
+    else:
+        finite = ops.product_narrow(x, n_features, table, n_classes, out)
+    for k in range(n_classes):
+        out[k] += offset[k]
+    return _finish(out, n_classes, answer, largest) | (0 if finite else _NONFINITE)
 
 
 cdef int _sparse_rows(
@@ -210,18 +243,12 @@ cdef void _sigmoids(const double* scores, Py_ssize_t stride, bint log, Py_ssize_
     # `stride` in bytes
     cdef Py_ssize_t row = 0, i, n
     cdef double[CHUNK] z
-    cdef double[CHUNK] p
     while row < n_rows:
-        n = min(n_rows - row, CHUNK)
+        n = min(n_rows - row, CHUNK // 2)
         for i in range(n):
-            z[i] = (<const double*> (<const char*> scores + (row + i) * stride))[0]
-        (special.log_expit if log else special.expit)(z, p, n)
-        for i in range(n):
-            out[2 * (row + i) + 1] = p[i]
-            z[i] = -z[i]
-        (special.log_expit if log else special.expit)(z, p, n)
-        for i in range(n):
-            out[2 * (row + i)] = p[i]
+            z[2 * i + 1] = (<const double*> (<const char*> scores + (row + i) * stride))[0]
+            z[2 * i] = -z[2 * i + 1]
+        (special.log_expit if log else special.expit)(z, out + 2 * row, 2 * n)
         row += n
 
 
@@ -236,20 +263,12 @@ def sigmoid_rows(const double[:] scores, bint log, Py_ssize_t start, Py_ssize_t 
 
 def share_rows(double[:, ::1] scores, Py_ssize_t start, Py_ssize_t stop):
     """Turn rows [start, stop) of scores into shares, 1 / (1 + e^-score) over their sum: 1 / K each if that is 0."""
-    cdef Py_ssize_t row, k, n_classes = scores.shape[1]
-    cdef double* p
-    cdef double total
+    cdef Py_ssize_t row
     if not 0 <= start <= stop <= scores.shape[0]:
         raise ValueError("there are no such rows")
     with nogil:
         for row in range(start, stop):
-            p = &scores[row, 0]
-            special.expit(p, p, n_classes)
-            total = 0.0
-            for k in range(n_classes):
-                total += p[k]
-            for k in range(n_classes):
-                p[k] = p[k] / total if total != 0.0 else 1.0 / n_classes
+            _share(&scores[row, 0], scores.shape[1])
 
 
 def exp_shifted(double[::1] values, double shift):

@@ -7,10 +7,12 @@
 #include "vector.h"
 
 #include <float.h>
+#include <string.h>
 
 #include "elementary.h"
 
 #define LANES 8
+#define TERMS 256 /* exponentials at a time */
 
 #if defined(__GNUC__) || defined(__clang__)
 /* Eight doubles that the compiler keeps in registers; it may stand at any double's address. */
@@ -78,6 +80,15 @@ typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double))
             *(half_lanes *)(out + k) = a;                                                                                 \
             k += LANES / 2;                                                                                               \
         }                                                                                                                 \
+        if (k < n_columns && n_columns >= LANES / 2) {                                                                    \
+            /* the last ones together with some before them, whose sums are not wanted again */                           \
+            ptrdiff_t n_done = LANES / 2 - (n_columns - k);                                                               \
+            k = n_columns - LANES / 2;                                                                                    \
+            half_lanes a = *(half_lanes *)(out + k);                                                                      \
+            COLUMNS(type, ADD_HALF(a, 0));                                                                                \
+            for (ptrdiff_t lane = n_done; lane < LANES / 2; lane++) out[k + lane] = a[lane];                              \
+            k = n_columns;                                                                                                \
+        }                                                                                                                 \
         return k;                                                                                                         \
     }
 #else
@@ -107,6 +118,72 @@ DEFINE_ACCUMULATE(accumulate_long, double, int64_t)
 DEFINE_ACCUMULATE(accumulate_narrow, float, int32_t)
 DEFINE_ACCUMULATE(accumulate_narrow_long, float, int64_t)
 
+/* x - x is 0 for finite x and NaN otherwise. */
+static int are_finite(const double *x, ptrdiff_t n) {
+    lanes a = {0.0}, b = {0.0};
+    double rest = 0.0;
+    ptrdiff_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        lanes first = *(const lanes *)(x + i), second = *(const lanes *)(x + i + LANES);
+        a += first - first;
+        b += second - second;
+    }
+    for (; i < n; i++) rest += x[i] - x[i];
+    a += b;
+    for (int lane = 0; lane < LANES; lane++) rest += a[lane];
+    return rest == 0.0;
+}
+
+/* The sums of a dense row: those of every fourth feature (of one column: of every 32nd) apart, so that additions do not
+ * wait for one another. A last piece of columns that is not whole begins earlier, and makes some sums twice. */
+#define MULTIPLY(sum, x, row)       \
+    {                               \
+        LOAD(lanes, value, row, LANES) \
+        sum += (x) * value;         \
+    }
+#define DEFINE_PRODUCT(name, type)                                                                                       \
+    static int name(const double *x, ptrdiff_t n, const type *table, ptrdiff_t n_columns, double *out) {                 \
+        ptrdiff_t i = 0;                                                                                                 \
+        if (n_columns == 1) { /* a piece is one of features */                                                           \
+            lanes a = {0.0}, b = {0.0}, c = {0.0}, d = {0.0};                                                            \
+            double rest = 0.0;                                                                                           \
+            for (; i + 4 * LANES <= n; i += 4 * LANES) {                                                                 \
+                MULTIPLY(a, *(const lanes *)(x + i), table + i)                                                          \
+                MULTIPLY(b, *(const lanes *)(x + i + LANES), table + i + LANES)                                          \
+                MULTIPLY(c, *(const lanes *)(x + i + 2 * LANES), table + i + 2 * LANES)                                  \
+                MULTIPLY(d, *(const lanes *)(x + i + 3 * LANES), table + i + 3 * LANES)                                  \
+            }                                                                                                            \
+            for (; i + LANES <= n; i += LANES) MULTIPLY(a, *(const lanes *)(x + i), table + i)                           \
+            for (; i < n; i++) rest += x[i] * table[i];                                                                  \
+            a = (a + b) + (c + d);                                                                                       \
+            out[0] = (((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7]))) + rest;                         \
+        } else if (n_columns < LANES) {                                                                                  \
+            double sums[4][LANES] = {{0.0}};                                                                             \
+            for (; i < n; i++)                                                                                           \
+                for (ptrdiff_t k = 0; k < n_columns; k++) sums[i % 4][k] += x[i] * table[i * n_columns + k];             \
+            for (ptrdiff_t k = 0; k < n_columns; k++)                                                                    \
+                out[k] = (sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]);                                          \
+        } else {                                                                                                         \
+            for (ptrdiff_t k = 0; k < n_columns; k += LANES) {                                                           \
+                k = k + LANES <= n_columns ? k : n_columns - LANES;                                                      \
+                lanes a = {0.0}, b = {0.0}, c = {0.0}, d = {0.0};                                                        \
+                const type *row = table + k;                                                                             \
+                for (i = 0; i + 4 <= n; i += 4, row += 4 * n_columns) {                                                  \
+                    MULTIPLY(a, x[i], row)                                                                               \
+                    MULTIPLY(b, x[i + 1], row + n_columns)                                                               \
+                    MULTIPLY(c, x[i + 2], row + 2 * n_columns)                                                           \
+                    MULTIPLY(d, x[i + 3], row + 3 * n_columns)                                                           \
+                }                                                                                                        \
+                for (; i < n; i++, row += n_columns) MULTIPLY(a, x[i], row)                                              \
+                *(lanes *)(out + k) = (a + b) + (c + d);                                                                 \
+            }                                                                                                            \
+        }                                                                                                                \
+        return are_finite(x, n);                                                                                         \
+    }
+
+DEFINE_PRODUCT(product, double)
+DEFINE_PRODUCT(product_narrow, float)
+
 static void exp_shifted(double *values, ptrdiff_t n, double shift) {
     for (ptrdiff_t i = 0; i < n; i++) {
         values[i] = exp_point(values[i] - shift);
@@ -118,40 +195,36 @@ static void exp_shifted(double *values, ptrdiff_t n, double shift) {
  * digits as v_k is long. */
 static int normalize(double *values, ptrdiff_t n, int as_probability) {
     double largest = values[0];
-    ptrdiff_t winner = 0;
     int has_nan = 0;
-    for (ptrdiff_t k = 0; k < n; k++) {
+    for (ptrdiff_t k = 0; k < n; k++) { /* without a branch, which could not be guessed */
         has_nan |= values[k] != values[k];
-        if (values[k] > largest) {
-            largest = values[k];
-            winner = k;
-        }
+        largest = values[k] > largest ? values[k] : largest;
     }
     if (has_nan || !(fabs(largest) <= DBL_MAX)) {
         return 0;
     }
-    double sums[LANES] = {0.0};
-    ptrdiff_t k = 0;
-    for (; k + LANES <= n; k += LANES) {
-        for (int lane = 0; lane < LANES; lane++) {
-            double term = exp_point(values[k + lane] - largest);
-            sums[lane] += k + lane == winner ? 0.0 : term;
-            values[k + lane] = as_probability ? term : values[k + lane];
+    ptrdiff_t winner = 0;
+    while (values[winner] != largest) winner++;
+    double sums[LANES] = {0.0}, terms[TERMS];
+    for (ptrdiff_t start = 0; start < n; start += TERMS) {
+        double *some = values + start;
+        ptrdiff_t n_terms = n - start < TERMS ? n - start : TERMS, i = 0;
+        for (ptrdiff_t k = 0; k < n_terms; k++) terms[k] = exp_point(some[k] - largest);
+        if (as_probability) memcpy(some, terms, (size_t)n_terms * sizeof(double));
+        if (start <= winner && winner < start + n_terms) terms[winner - start] = 0.0;
+        for (; i + LANES <= n_terms; i += LANES) {
+            for (int lane = 0; lane < LANES; lane++) sums[lane] += terms[i + lane];
         }
-    }
-    for (; k < n; k++) {
-        double term = exp_point(values[k] - largest);
-        sums[0] += k == winner ? 0.0 : term;
-        values[k] = as_probability ? term : values[k];
+        for (; i < n_terms; i++) sums[0] += terms[i];
     }
     double sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
     if (as_probability) {
-        for (k = 0; k < n; k++) {
+        for (ptrdiff_t k = 0; k < n; k++) {
             values[k] /= 1.0 + sum;
         }
     } else {
         double log_sum = log1p(sum) + largest;
-        for (k = 0; k < n; k++) {
+        for (ptrdiff_t k = 0; k < n; k++) {
             values[k] -= log_sum;
         }
     }
@@ -270,4 +343,5 @@ static void add_shifted(const double *restrict x, const double *restrict shift, 
 }
 
 const vector_ops TIER_NAME(vector_ops) = {
-    accumulate, accumulate_long, accumulate_narrow, accumulate_narrow_long, exp_shifted, normalize, interleave, squared_distance, nearest, add_shifted};
+    accumulate, accumulate_long, accumulate_narrow, accumulate_narrow_long, product, product_narrow, exp_shifted, normalize,
+    interleave, squared_distance, nearest, add_shifted};

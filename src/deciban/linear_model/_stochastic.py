@@ -175,7 +175,8 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             return
         random_state = check_random_state(self.random_state)
         random_state.randint(1, _MAX_SEED)  # which scikit-learn draws and has no use for
-        held_out = self._make_validation_split(y == self.classes_[1], sample_mask=sample_weight > 0)
+        signs = np.where(y == self.classes_[1], 1.0, self._other_label())  # what an error says the classes are
+        held_out = self._make_validation_split(signs, sample_mask=sample_weight > 0)
         self._learn(X, y, sample_weight, max_iter, held_out, np.array([random_state.randint(_MAX_SEED)], np.uint32))
 
     def _no_kernel(self) -> str | None:
@@ -301,13 +302,17 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             self.intercept_ = intercept
         self._show(weights, shows_average)
 
+    def _other_label(self) -> float:
+        """Return what scikit-learn calls the label of rows of another class."""
+        return 0.0 if self.loss == "log_loss" else -1.0
+
     def _scorer(self, rows: Rows, targets: Targets, held_out: Array) -> Any:
         """Return a function of a column that returns one of its weights and intercept: accuracy on the rows held out.
 
         As scikit-learn measures it: with weights without their scale, and predictions -1 and 1 even where it calls
         the labels 0 and 1, which it does for the log loss.
         """
-        X, other = rows.matrix(), 0.0 if self.loss == "log_loss" else -1.0
+        X, other = rows.matrix(), self._other_label()
         assert targets.sample_weight is not None
         weight_of, signs = targets.sample_weight, np.array([-1.0, 1.0], X.dtype)
 
@@ -391,6 +396,10 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         T : ndarray of shape (n_samples, n_classes)
             One column for each class of ``classes_``.
         """
+        if self.loss == "log_loss":
+            p = self._few(X, posterior.SHARES)
+            if p is not None:
+                return p
         replaced = self._replaced(posterior.POSTERIOR, "predict_proba")
         scores = None if replaced else self._answer(X, posterior.JOINT, "predict_proba")
         if scores is None:
@@ -398,7 +407,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         if self.loss == "modified_huber":
             return _clipped(scores)
         if scores.shape[1] == 1:
-            return sigmoids(scores[:, 0], log=False).astype(scores.dtype, copy=False)
+            return sigmoids(np.asarray(scores[:, 0], np.float64), log=False).astype(scores.dtype, copy=False)
         p = share_rows(np.asarray(scores, np.float64)).astype(scores.dtype, copy=False)
         if scores.dtype == np.float32:  # where all are 0 in that precision, none is more than the others
             p[(expit(scores) == 0).all(axis=1)] = 1 / scores.shape[1]
@@ -427,7 +436,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         if scores is None:
             return super().predict_log_proba(X)
         if scores.shape[1] == 1:
-            return sigmoids(scores[:, 0], log=True).astype(scores.dtype, copy=False)
+            return sigmoids(np.asarray(scores[:, 0], np.float64), log=True).astype(scores.dtype, copy=False)
         log_p = log_softmax(log_expit(scores), axis=1)
         log_p[(expit(scores) == 0).all(axis=1)] = -math.log(scores.shape[1])
         return log_p
@@ -442,10 +451,10 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         weights, averaged, intercept, n_features = holder.weights, holder.averaged, self.intercept_, self.n_features_in_
         n_classes = len(self.classes_)
         n_columns = n_classes if n_classes > 2 else 1
-        if weights.is_settled():
-            table = weights.peek(averaged).T
-            return few_rows(X, n_features, n_columns, table, intercept, True, False, 0.0, answer)
-        table, averages, scale, mix, share = weights.parts
+        table, averages, scale, mix, share = parts = weights.parts
+        if weights.is_settled() and weights.parts is parts:  # no other thread has replaced them
+            shown = averages if averaged else table
+            return few_rows(X, n_features, n_columns, shown, intercept, True, False, 0.0, answer)
         if table.dtype != np.float64:
             return None
         # not multiplied out before somebody looks
@@ -517,7 +526,10 @@ stand_for(SGDClassifier, (), _parts, _parts, ("decision_function",))
 def _clipped(scores: Array) -> Array:
     """Return the probabilities of the modified Huber loss: scores clipped to [-1, 1], moved to [0, 1], normalised."""
     p = (np.clip(scores, -1.0, 1.0) + 1.0) / 2.0
-    return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else _shares(p)
+    if p.shape[1] > 1:
+        return _shares(p)
+    p = p.astype(np.float64)  # of two classes scikit-learn's are double whatever the scores are
+    return np.hstack([1.0 - p, p])
 
 
 def _shares(p: Array) -> Array:
