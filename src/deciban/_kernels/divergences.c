@@ -1,8 +1,8 @@
 /* Sums over distributions: the loops of special.h, for one real type and one tier. A multiplication and an addition may
  * become one operation here (these are not sums that have to agree with somebody else's to the bit).
  *
- * Cost: a logarithm is about 16 (double) or 12 (float) multiplications and additions and a division. Sums are made in pieces,
- * so that a long row loses nothing to a single running sum.
+ * Cost: a logarithm is about 16 (double) or 12 (float) multiplications and additions and a division, with AVX-512 13 or 9 and
+ * none (lanes.h). A running sum takes some values, and is added to the sum of sums.
  */
 #include "special.h"
 
@@ -10,49 +10,17 @@
 
 #include "elementary.h"
 #include "entropies.h"
+#include "runs.h"
 
-#define RUN 256 /* values that one running sum takes, before it is added to the sum of sums */
+/* Terms that one running sum takes: narrow registers have fewer sums side by side. */
+#ifdef HAVE_LANES
+#define TAKEN RUN
+#else
+#define TAKEN (RUN / 4)
+#endif
 
 /* A sum may be made of brief terms unless one is negative, or denormal numbers or those near infinity have a say in it. */
 static inline int is_ordinary(real top) { return top == 0 || (top >= TINY && top <= VAST); }
-
-/* Sum `brief`; or `exact` where a sign bit is set in `odd`, where the largest `size` is not ordinary, or where infinity or
- * NaN came out. */
-#define SUM_OF(odd, size, brief, exact)                                                  \
-    double total = 0.0;                                                                  \
-    for (ptrdiff_t start = 0; start < n; start += RUN) {                                 \
-        ptrdiff_t stop = n - start < RUN ? n : start + RUN;                              \
-        real part = 0, top = 0;                                                          \
-        bits some = 0;                                                                   \
-        _Pragma("omp simd reduction(+ : part) reduction(| : some) reduction(max : top)") \
-        for (ptrdiff_t i = start; i < stop; i++) {                                       \
-            some |= odd;                                                                 \
-            top = size > top ? size : top;                                               \
-            part += brief;                                                               \
-        }                                                                                \
-        if ((some & SIGN) || !is_ordinary(top) || !is_finite(part)) {                    \
-            part = 0;                                                                    \
-            _Pragma("omp simd reduction(+ : part)")                                      \
-            for (ptrdiff_t i = start; i < stop; i++) {                                   \
-                part += exact;                                                           \
-            }                                                                            \
-        }                                                                                \
-        total += part;                                                                   \
-    }                                                                                    \
-    return total;
-
-/* Write `brief` to terms; return 0 where the same conditions do not hold. */
-#define TERMS_OF(odd, size, brief)                                                       \
-    real part = 0, top = 0;                                                              \
-    bits some = 0;                                                                       \
-    _Pragma("omp simd reduction(+ : part) reduction(| : some) reduction(max : top)")     \
-    for (ptrdiff_t i = 0; i < n; i++) {                                                  \
-        some |= odd;                                                                     \
-        top = size > top ? size : top;                                                   \
-        terms[i] = brief;                                                                \
-        part += terms[i];                                                                \
-    }                                                                                    \
-    return !(some & SIGN) && is_ordinary(top) && is_finite(part);
 
 static double sum(const real *p, ptrdiff_t n) {
     double total = 0.0;
@@ -69,11 +37,6 @@ static double sum(const real *p, ptrdiff_t n) {
 }
 
 static inline real above_0(real x) { return x > 4 * SMALLEST_NORMAL ? x : 4 * SMALLEST_NORMAL; }
-
-static inline real entr_brief(real x) { return -x * log_brief(x); }
-
-/* For y infinite or NaN these are NaN: so is 0 y. */
-static inline real cross_brief(real x, real y) { return -x * log_brief(above_0(y)) + 0 * y; }
 
 static inline real rel_entr_brief(real x, real y) {
     real k, s = ratio_parts(above_0(x), above_0(y), &k);
@@ -124,31 +87,159 @@ static inline real js_point(real x, real y) {
     return kl_div_point(x, middle) + kl_div_point(y, middle);
 }
 
-#define MEASURE(name, odd, size)                                                                                      \
-    static double sum_##name(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {             \
-        real a = (real)p_scale, b = (real)q_scale;                                                                    \
-        SUM_OF(odd(a * p[i], b * q[i]), size(a * p[i], b * q[i]), name##_brief(a * p[i], b * q[i]),                   \
-               name##_point(a * p[i], b * q[i]))                                                                      \
-    }                                                                                                                 \
-    static int terms_##name(const real *p, const real *q, ptrdiff_t n, real *terms) {                                 \
-        TERMS_OF(odd(p[i], q[i]), size(p[i], q[i]), name##_brief(p[i], q[i]))                                         \
+/* The brief terms of x = a p and y = b q, summed, and written unless `terms` is NULL. They hold if 1 is returned: no sign bit is
+ * set in `odd`, the largest `size` is ordinary, and neither infinity nor NaN came out. */
+#define BRIEF(name, odd, size)                                                                                         \
+    static inline int brief_##name(const real *p, const real *q, ptrdiff_t n, real a, real b, real *terms, real *sum) { \
+        real part = 0, top = 0;                                                                                        \
+        bits some = 0;                                                                                                 \
+        _Pragma("omp simd reduction(+ : part) reduction(| : some) reduction(max : top)")                               \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
+            real x = a * p[i], y = b * q[i], term = name##_brief(x, y);                                                \
+            some |= odd(x, y);                                                                                         \
+            top = size(x, y) > top ? size(x, y) : top;                                                                 \
+            part += term;                                                                                              \
+            if (terms) {                                                                                               \
+                terms[i] = term;                                                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+        *sum = part;                                                                                                   \
+        return !(some & SIGN) && is_ordinary(top) && is_finite(part);                                                  \
     }
 #define FIRST(x, y) (x)
 #define LARGER(x, y) ((x) > (y) ? (x) : (y))
 #define SIGNS(x, y) (to_bits(x) | to_bits(y))
-MEASURE(cross, odd_pair, FIRST)
-MEASURE(rel_entr, odd_pair, FIRST)
-MEASURE(kl_div, odd_pair, FIRST)
-MEASURE(js, SIGNS, LARGER)
+BRIEF(rel_entr, odd_pair, FIRST)
+BRIEF(kl_div, odd_pair, FIRST)
+BRIEF(js, SIGNS, LARGER)
 
-static double sum_entr(const real *p, ptrdiff_t n, double p_scale) {
-    real a = (real)p_scale;
-    SUM_OF(to_bits(p[i]), a * p[i], entr_brief(a * p[i]), entr_point(a * p[i]))
+#ifdef HAVE_LANES
+/* Those of -x log(y); for y infinite or NaN they are NaN: so is 0 y. */
+static inline int brief_cross(const real *p, const real *q, ptrdiff_t n, real a, real b, real *terms, real *sum) {
+    const lanes zero = VECTOR(setzero)(), least = VECTOR(set1)(4 * SMALLEST_NORMAL);
+    lanes part = zero, low = zero, top = zero, signs = zero;
+    unsigned odd = 0;
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        lanes x = VECTOR(mul)(load_first(p + i, n - i), VECTOR(set1)(a)), y = x, lost = zero;
+        if (p != q) {
+            y = VECTOR(mul)(load_first(q + i, n - i), VECTOR(set1)(b));
+            lost = VECTOR(mul)(y, zero);
+            odd |= above_lanes(least, y) & above_lanes(x, zero);
+        }
+        lanes term = VECTOR(fnmadd)(x, log_lanes(y), lost);
+        lanes all = VECTOR(add)(part, term);
+        if (terms) {
+            store_first(terms + i, n - i, term);
+        } else {
+            low = VECTOR(add)(low, VECTOR(sub)(term, VECTOR(sub)(all, part))); /* what the sum rounds off */
+        }
+        part = all;
+        top = VECTOR(max)(x, top);
+        signs = VECTOR(or)(signs, VECTOR(or)(x, y));
+    }
+    *sum = VECTOR(reduce_add)(VECTOR(add)(part, low));
+    return !odd && !negative_lanes(signs) && is_ordinary(VECTOR(reduce_max)(top)) && is_finite(*sum);
+}
+#else
+static inline real cross_brief(real x, real y) { return -x * log_brief(above_0(y)) + 0 * y; }
+
+BRIEF(cross, odd_pair, FIRST)
+#endif
+
+static inline int brief_entr(const real *p, const real *q, ptrdiff_t n, real a, real b, real *terms, real *sum) {
+    (void)q, (void)b;
+    return brief_cross(p, p, n, a, a, terms, sum);
 }
 
-static int terms_entr(const real *p, ptrdiff_t n, real *terms) { TERMS_OF(to_bits(p[i]), p[i], entr_brief(p[i])) }
+static inline real entr_of_first(real x, real y) {
+    (void)y;
+    return entr_point(x);
+}
+
+#define MEASURE(name, point)                                                                                          \
+    static double sum_##name(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale) {             \
+        real a = (real)p_scale, b = (real)q_scale;                                                                    \
+        double total = 0.0;                                                                                           \
+        for (ptrdiff_t m; n > 0; n -= m, p += m, q += m) {                                                            \
+            real part;                                                                                                \
+            m = n < TAKEN ? n : TAKEN;                                                                                \
+            if (!brief_##name(p, q, m, a, b, NULL, &part)) {                                                          \
+                part = 0;                                                                                             \
+                _Pragma("omp simd reduction(+ : part)")                                                               \
+                for (ptrdiff_t i = 0; i < m; i++) {                                                                   \
+                    part += point(a * p[i], b * q[i]);                                                                \
+                }                                                                                                     \
+            }                                                                                                         \
+            total += part;                                                                                            \
+        }                                                                                                             \
+        return total;                                                                                                 \
+    }                                                                                                                 \
+    static double weighted_##name(const real *p, const real *q, const double *weights, ptrdiff_t n, double p_scale,   \
+                                  double q_scale) {                                                                   \
+        real a = (real)p_scale, b = (real)q_scale;                                                                    \
+        double total = 0.0;                                                                                           \
+        _Pragma("omp simd reduction(+ : total)")                                                                      \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                           \
+            total += weights[i] == 0.0 ? 0.0 : weights[i] * point(a * p[i], b * q[i]);                                \
+        }                                                                                                             \
+        return total;                                                                                                 \
+    }                                                                                                                 \
+    static int terms_##name(const real *p, const real *q, ptrdiff_t n, real *terms) {                                 \
+        real part;                                                                                                    \
+        return brief_##name(p, q, n, 1, 1, terms, &part);                                                             \
+    }
+MEASURE(entr, entr_of_first)
+MEASURE(cross, cross_point)
+MEASURE(rel_entr, rel_entr_point)
+MEASURE(kl_div, kl_div_point)
+MEASURE(js, js_point)
 
 /* Eight rows at a time: an addition waits for the one before it. */
+#ifdef HAVE_LANES
+/* Eight terms, or the first of them, in double. */
+static inline __m512d eight(const real *terms, unsigned some) {
+#ifdef REAL_IS_FLOAT
+    return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(some, terms));
+#else
+    return _mm512_maskz_loadu_pd(some, terms);
+#endif
+}
+
+/* Neighbours of a, then of b, added up, within each 128 bits. */
+static inline __m512d pairs_of(__m512d a, __m512d b) {
+    return _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+}
+
+/* Neighbours of 128 bits of a, then of b, added up. */
+static inline __m512d halves_of(__m512d a, __m512d b) {
+    return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
+}
+
+static inline void sum_rows_of(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, ptrdiff_t eights, double *out) {
+    unsigned last = (1u << (n - 8 * eights)) - 1;
+    for (; n_rows > 0; n_rows -= 8, terms += 8 * n, out += 8) {
+        __m512d rows[8];
+        for (ptrdiff_t k = 0; k < 8; k++) {
+            const real *row = terms + (k < n_rows ? k * n : 0);
+            rows[k] = eight(row + 8 * eights, last);
+            for (ptrdiff_t i = 0; i < eights; i++) {
+                rows[k] = _mm512_add_pd(rows[k], eight(row + 8 * i, 0xff));
+            }
+        }
+        __m512d first = halves_of(pairs_of(rows[0], rows[1]), pairs_of(rows[2], rows[3]));
+        __m512d second = halves_of(pairs_of(rows[4], rows[5]), pairs_of(rows[6], rows[7]));
+        _mm512_mask_storeu_pd(out, n_rows < 8 ? (1u << n_rows) - 1 : 0xff, halves_of(first, second));
+    }
+}
+
+static void sum_rows(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out) {
+    switch (n / 8) { /* loops of a known length are none */
+        case 0: sum_rows_of(terms, n_rows, n, 0, out); break;
+        case 1: sum_rows_of(terms, n_rows, n, 1, out); break;
+        default: sum_rows_of(terms, n_rows, n, n / 8, out);
+    }
+}
+#else
 static void sum_rows(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out) {
     for (; n_rows >= 8; n_rows -= 8, terms += 8 * n, out += 8) {
         double a = 0.0, b = 0.0, c = 0.0, d = 0.0, e = 0.0, f = 0.0, g = 0.0, h = 0.0;
@@ -166,11 +257,50 @@ static void sum_rows(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *o
         *out = total;
     }
 }
+#endif
+
+/* The inverse of a row's sum, or NaN where digits would be lost. */
+static double inverse_of(double total) {
+    double inverse = 1.0 / total;
+    return fabs(inverse) >= SMALLEST_NORMAL && fabs(inverse) <= LARGEST ? inverse : NAN;
+}
+
+static double inverse_of_sum(const real *p, ptrdiff_t n) { return inverse_of(sum(p, n)); }
+
+static inline void scale(const real *p, real factor, ptrdiff_t n, real *out) {
+#ifdef HAVE_LANES
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        store_first(out + i, n - i, VECTOR(mul)(load_first(p + i, n - i), VECTOR(set1)(factor)));
+    }
+#else
+    for (ptrdiff_t i = 0; i < n; i++) {
+        out[i] = factor * p[i];
+    }
+#endif
+}
+
+/* A run of short rows, each divided by its sum. */
+static void share(const real *p, ptrdiff_t n_rows, ptrdiff_t n, real *out) {
+    double totals[32];
+    for (ptrdiff_t m; n_rows > 0; n_rows -= m) {
+        m = n_rows < 32 ? n_rows : 32;
+        fetch(p + m * n, m * n);
+        sum_rows(p, m, n, totals);
+        for (ptrdiff_t k = 0; k < m; k++) {
+            scale(p + k * n, (real)inverse_of(totals[k]), n, out + k * n);
+        }
+        p += m * n, out += m * n;
+    }
+}
 
 #ifdef REAL_IS_FLOAT
 const divergences_float_ops TIER_NAME(divergences_float) = {
 #else
 const divergences_double_ops TIER_NAME(divergences_double) = {
 #endif
-    sum, sum_entr, sum_rel_entr, sum_kl_div, sum_cross, sum_js, terms_entr, terms_rel_entr, terms_kl_div, terms_cross,
-    terms_js, sum_rows};
+    {sum_entr, sum_cross, sum_rel_entr, sum_kl_div, sum_js},
+    {weighted_entr, weighted_cross, weighted_rel_entr, weighted_kl_div, weighted_js},
+    {terms_entr, terms_cross, terms_rel_entr, terms_kl_div, terms_js},
+    sum_rows,
+    inverse_of_sum,
+    share};

@@ -17,13 +17,13 @@ Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapt
 the Shannon entropy (IEEE Transactions on Information Theory, 1991).
 """
 
-from libc.float cimport DBL_MAX, DBL_MIN, FLT_MAX, FLT_MIN
-from libc.math cimport NAN, fabs
+cimport deciban._kernels.special as kinds
+from libc.math cimport NAN
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
-    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select,
-    elementwise_double_ops, elementwise_double_select, elementwise_float_ops, elementwise_float_select, real_t,
+    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select, real_t,
 )
 
 ctypedef fused index_t:
@@ -32,123 +32,55 @@ ctypedef fused index_t:
 
 cdef const divergences_float_ops* float_ops = divergences_float_select()
 cdef const divergences_double_ops* double_ops = divergences_double_select()
-cdef const elementwise_float_ops* float_points = elementwise_float_select()
-cdef const elementwise_double_ops* double_points = elementwise_double_select()
 
 cdef enum:
     SHORT = 32  # outcomes
     ROOM = 1024  # values of short rows that are taken together
 
-ENTROPY, CROSS, KL, JS = range(4)
-cdef enum Measure:
-    _ENTROPY, _CROSS, _KL, _JS
+ENTROPY, CROSS, KL, JS = kinds.ENTROPY, kinds.CROSS, kinds.KL, kinds.JS
 
 
-cdef inline double _factor(double total, real_t* _type) noexcept nogil:
-    """Return what a row of that sum is multiplied by, or NaN where digits would be lost."""
-    cdef double factor = 1.0 / total
-    if real_t is double:
-        return factor if DBL_MIN <= fabs(factor) <= DBL_MAX else NAN
-    else:
-        return factor if FLT_MIN <= fabs(factor) <= FLT_MAX else NAN
-
-
-cdef double _measure(int measure, const real_t* p, const real_t* q, Py_ssize_t n, bint normalize) noexcept nogil:
-    cdef double a = 1.0, b = 1.0
-    if real_t is double:
-        if normalize:
-            a = _factor[double](double_ops.sum(p, n), NULL)
-            b = _factor[double](double_ops.sum(q, n), NULL)
-        if measure == _ENTROPY:
-            return double_ops.sum_entr(p, n, a)
-        if measure == _CROSS:
-            return double_ops.sum_cross(p, q, n, a, b)
-        if measure == _KL:
-            # of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel
-            return (double_ops.sum_kl_div if normalize else double_ops.sum_rel_entr)(p, q, n, a, b)
-        return 0.5 * double_ops.sum_js(p, q, n, a, b)
-    else:
-        if normalize:
-            a = _factor[float](float_ops.sum(p, n), NULL)
-            b = _factor[float](float_ops.sum(q, n), NULL)
-        if measure == _ENTROPY:
-            return float_ops.sum_entr(p, n, a)
-        if measure == _CROSS:
-            return float_ops.sum_cross(p, q, n, a, b)
-        if measure == _KL:
-            return (float_ops.sum_kl_div if normalize else float_ops.sum_rel_entr)(p, q, n, a, b)
-        return 0.5 * float_ops.sum_js(p, q, n, a, b)
-
-
-cdef void _terms(
-    int measure, const real_t* p, real_t* q, Py_ssize_t n, bint whole, real_t* terms, real_t* spare
+cdef double _measure(
+    int measure, const real_t* p, const real_t* q, const double* weights, Py_ssize_t n, bint normalize
 ) noexcept nogil:
-    """Write the terms of a measure; of a cross-entropy with the other sign. `whole` is for rows that sum to 1."""
-    cdef Py_ssize_t i
-    if measure == _JS:
-        for i in range(n):
-            spare[i] = <real_t> 0.5 * (p[i] + q[i])
-            if spare[i] == 0.0:  # of the smallest number and 0 it would be neither's
-                spare[i] = p[i] + q[i]
+    """Measure a row; `weights` is NULL, or one for each outcome."""
+    cdef double a = 1.0, b = 1.0, found
     if real_t is double:
-        if measure == _ENTROPY:
-            double_points.entr(p, terms, n)
-        elif measure == _CROSS:
-            double_points.xlogy(p, q, terms, n)
-        elif measure == _KL:
-            (double_points.kl_div if whole else double_points.rel_entr)(p, q, terms, n)
-        else:
-            double_points.kl_div(p, spare, terms, n)
-            double_points.kl_div(q, spare, q, n)
-    else:
-        if measure == _ENTROPY:
-            float_points.entr(p, terms, n)
-        elif measure == _CROSS:
-            float_points.xlogy(p, q, terms, n)
-        elif measure == _KL:
-            (float_points.kl_div if whole else float_points.rel_entr)(p, q, terms, n)
-        else:
-            float_points.kl_div(p, spare, terms, n)
-            float_points.kl_div(q, spare, q, n)
-    if measure == _JS:
-        for i in range(n):
-            terms[i] = <real_t> 0.5 * (terms[i] + q[i])
-
-
-cdef int _brief_terms(
-    int measure, const real_t* p, const real_t* q, Py_ssize_t n, bint whole, real_t* terms
-) noexcept nogil:
-    """As :func:`_terms`, fast; return 0 where that does not do."""
-    if real_t is double:
-        if measure == _ENTROPY:
-            return double_ops.terms_entr(p, n, terms)
-        if measure == _CROSS:
-            return double_ops.terms_cross(p, q, n, terms)
-        if measure == _KL:
-            return (double_ops.terms_kl_div if whole else double_ops.terms_rel_entr)(p, q, n, terms)
-        return double_ops.terms_js(p, q, n, terms)
-    else:
-        if measure == _ENTROPY:
-            return float_ops.terms_entr(p, n, terms)
-        if measure == _CROSS:
-            return float_ops.terms_cross(p, q, n, terms)
-        if measure == _KL:
-            return (float_ops.terms_kl_div if whole else float_ops.terms_rel_entr)(p, q, n, terms)
-        return float_ops.terms_js(p, q, n, terms)
-
-
-cdef void _scaled(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, bint normalize, real_t* out) noexcept nogil:
-    cdef Py_ssize_t row, i
-    cdef double total
-    cdef real_t factor = 1.0
-    for row in range(n_rows):
         if normalize:
-            total = 0.0
-            for i in range(n):
-                total += x[row * n + i]
-            factor = <real_t> _factor[real_t](total, NULL)
-        for i in range(n):
-            out[row * n + i] = factor * x[row * n + i]
+            a, b = double_ops.inverse(p, n), double_ops.inverse(q, n)
+        if weights != NULL:
+            found = double_ops.weighted[measure](p, q, weights, n, a, b)
+        else:
+            found = double_ops.sums[_kind(measure, normalize)](p, q, n, a, b)
+    else:
+        if normalize:
+            a, b = float_ops.inverse(p, n), float_ops.inverse(q, n)
+        if weights != NULL:
+            found = float_ops.weighted[measure](p, q, weights, n, a, b)
+        else:
+            found = float_ops.sums[_kind(measure, normalize)](p, q, n, a, b)
+    return 0.5 * found if measure == kinds.JS else found
+
+
+cdef inline int _kind(int measure, bint normalize) noexcept nogil:
+    """Of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel."""
+    return kinds.KL_OF_WHOLE if normalize and measure == kinds.KL else measure
+
+
+cdef void _share(const real_t* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, real_t* out) noexcept nogil:
+    """Write short rows, each divided by its sum; or the same one n_rows times, for a step of 0."""
+    if real_t is double:
+        double_ops.share(x, n_rows if step else 1, n, out)
+    else:
+        float_ops.share(x, n_rows if step else 1, n, out)
+    if step == 0:
+        _repeat(out, n_rows, n, out)
+
+
+cdef void _repeat(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* out) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(1 if x == out else 0, n_rows):
+        memcpy(out + row * n, x, n * sizeof(real_t))
 
 
 cdef void _measure_short(
@@ -156,55 +88,38 @@ cdef void _measure_short(
     real_t* scratch, double* out,
 ) noexcept nogil:
     """Measure rows that are shorter than vectors: the terms of many rows first, then their sums; scratch of 3 ROOM."""
-    cdef Py_ssize_t row, size = n_rows * n
+    cdef Py_ssize_t row
+    cdef int ordinary
     cdef const real_t* p = P
     cdef const real_t* q = Q
+    cdef real_t* q_scratch = scratch + ROOM
     cdef real_t* terms = scratch + 2 * ROOM
     if normalize:
-        _scaled(P, n_rows, n, True, scratch)
+        _share(P, n, n_rows, n, scratch)
         p = scratch
-    if measure != _ENTROPY and (normalize or q_step == 0):
+    if measure == kinds.ENTROPY:
+        q = p
+    elif normalize:
+        _share(Q, q_step, n_rows, n, q_scratch)
+        q = q_scratch
+    elif q_step == 0:
+        _repeat(Q, n_rows, n, q_scratch)
+        q = q_scratch
+    if real_t is double:
+        ordinary = double_ops.terms[_kind(measure, normalize)](p, q, n_rows * n, terms)
+    else:
+        ordinary = float_ops.terms[_kind(measure, normalize)](p, q, n_rows * n, terms)
+    if not ordinary:
         for row in range(n_rows):
-            _scaled(Q + row * q_step, 1, n, normalize, scratch + ROOM + row * n)
-        q = scratch + ROOM
-    if not _brief_terms(measure, p, q, size, normalize, terms):  # some row is unusual
-        for row in range(n_rows):
-            out[row] = _measure(measure, P + row * n, Q + row * q_step, n, normalize)
+            out[row] = _measure(measure, P + row * n, Q + row * q_step, NULL, n, normalize)
         return
     if real_t is double:
         double_ops.sum_rows(terms, n_rows, n, out)
     else:
         float_ops.sum_rows(terms, n_rows, n, out)
-    if measure == _JS:
+    if measure == kinds.JS:
         for row in range(n_rows):
             out[row] *= 0.5
-
-
-cdef double _measure_weighted(
-    int measure, const real_t* p, const real_t* q, Py_ssize_t n, bint normalize, const double* weights, real_t* scratch
-) noexcept nogil:
-    """Measure a row with a weight for each outcome; scratch of 4 ROOM."""
-    cdef Py_ssize_t piece, start, i, m
-    cdef real_t* terms = scratch + 2 * ROOM
-    cdef double total = 0.0
-    cdef real_t a = 1.0, b = 1.0
-    if normalize:
-        if real_t is double:
-            a, b = _factor[double](double_ops.sum(p, n), NULL), _factor[double](double_ops.sum(q, n), NULL)
-        else:
-            a = <float> _factor[float](float_ops.sum(p, n), NULL)
-            b = <float> _factor[float](float_ops.sum(q, n), NULL)
-    for piece in range((n + ROOM - 1) // ROOM):
-        start = piece * ROOM
-        m = min(n - start, <Py_ssize_t> ROOM)
-        for i in range(m):
-            scratch[i] = a * p[start + i]
-            scratch[ROOM + i] = b * q[start + i]
-        _terms(measure, scratch, scratch + ROOM, m, False, terms, terms + ROOM)
-        for i in range(m):
-            if weights[start + i] != 0.0:
-                total += weights[start + i] * terms[i]
-    return -total if measure == _CROSS else total
 
 
 def dense_rows(
@@ -223,22 +138,20 @@ def dense_rows(
         out[start:stop] = NAN if normalize else 0.0
         return
     q_step = n if Q.shape[0] > 1 else 0
-    scratch = <real_t*> malloc(4 * ROOM * sizeof(real_t))
+    scratch = <real_t*> malloc(3 * ROOM * sizeof(real_t))
     if scratch == NULL:
         raise MemoryError
     with nogil:
         row = start
         while row < stop:
-            m = 1
-            if n_weights:
-                out[row] = _measure_weighted(
-                    measure, &P[row, 0], &Q[0, 0] + row * q_step, n, normalize, &weights[0], scratch)
-            elif n < SHORT:
+            if n < SHORT and not n_weights:
                 m = min(ROOM // n, stop - row)
                 _measure_short(
                     measure, &P[row, 0], &Q[0, 0] + row * q_step, q_step, m, n, normalize, scratch, &out[row])
             else:
-                out[row] = _measure(measure, &P[row, 0], &Q[0, 0] + row * q_step, n, normalize)
+                m = 1
+                out[row] = _measure(
+                    measure, &P[row, 0], &Q[0, 0] + row * q_step, &weights[0] if n_weights else NULL, n, normalize)
             row += m
     free(scratch)
 
@@ -254,7 +167,7 @@ def pairs(
     with nogil:
         for i in range(start, stop):
             for j in range(Q.shape[0]):
-                out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], n, normalize) if n else 0.0
+                out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], NULL, n, normalize) if n else 0.0
 
 
 def sparse_rows(
@@ -275,7 +188,7 @@ def sparse_rows(
         or (weighted and weights.shape[0] != n_features)
     ):
         raise ValueError("rows, weights and output do not agree in shape")
-    looked_up = <double*> malloc((4 * room + (4 * ROOM if weighted else 0)) * sizeof(double))
+    looked_up = <double*> malloc(4 * room * sizeof(double))
     if looked_up == NULL:
         raise MemoryError
     p, q, w = looked_up + room, looked_up + 2 * room, looked_up + 3 * room
@@ -304,8 +217,6 @@ def sparse_rows(
                     size += 1
             if size == 0:
                 out[row] = NAN if normalize else 0.0
-            elif weighted:
-                out[row] = _measure_weighted[double](measure, p, q, size, normalize, w, w + room)
             else:
-                out[row] = _measure[double](measure, p, q, size, normalize)
+                out[row] = _measure[double](measure, p, q, w if weighted else NULL, size, normalize)
     free(looked_up)

@@ -1,13 +1,18 @@
-/* Exponentials a whole AVX-512 register at a time: a compiler does not find by itself that a table fits into registers.
+/* Exponentials and logarithms a whole AVX-512 register at a time: a compiler does not find by itself that a table fits into
+ * registers.
  *
- * Included after elementary.h, whose REAL it shares; where HAVE_LANES is not defined, exp_raised() there does the work.
+ * Included after elementary.h, whose REAL it shares; where HAVE_LANES is not defined, exp_raised() and log_brief() there do
+ * the work.
  *
  *   exp(x) = 2^n 2^(j/16) e^r, |r| <= ln(2)/32: a polynomial of half the degree that |r| <= ln(2)/2 asks for. The powers
  *     2^(j/16) are chosen by a permutation of one register (float) or two (double); what they round off is in another
  *     table and is added to e^r - 1, so that the result is rounded once: 0.51 units in the last place.
  *
+ *   log(x) = k ln(2) - log(c) + log(1 + r), x = 2^k m, r = m c - 1, where c is nearly 1/m, one of 16, and |r| <= 1/32: no
+ *     division. m lies in [45/64, 45/32), so that c is 1 on both sides of m = 1 and the logarithm keeps its digits there.
+ *
  * Source: Tang, Table-driven implementation of the exponential function in IEEE floating-point arithmetic (ACM
- * Transactions on Mathematical Software, 1989).
+ * Transactions on Mathematical Software, 1989); of the logarithm function (the same, 1990).
  */
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #include <immintrin.h>
@@ -28,9 +33,12 @@ static const real powers_low[16] = {
     -0x1.00d8acp-27f, 0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f, -0x1.f9c306p-27f,
     -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f};
 
+/* The table's value at the last 4 bits of n. */
+static inline lanes chosen(const real *table, __m512i n) { return _mm512_permutexvar_ps(n, _mm512_loadu_ps(table)); }
+
 static inline lanes power(lanes shifted, lanes *low) {
     __m512i n = _mm512_castps_si512(shifted);
-    *low = _mm512_permutexvar_ps(n, _mm512_loadu_ps(powers_low));
+    *low = chosen(powers_low, n);
     __m512i high = _mm512_permutexvar_epi32(n, _mm512_loadu_si512(powers));
     return _mm512_castsi512_ps(_mm512_add_epi32(high, _mm512_slli_epi32(n, MANTISSA - 4)));
 }
@@ -43,6 +51,34 @@ static inline lanes exp_rest_lanes(lanes r) {
 }
 
 static inline __mmask16 negative_lanes(lanes x) { return _mm512_movepi32_mask(_mm512_castps_si512(x)); }
+static inline __mmask16 above_lanes(lanes a, lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+
+static const real inverses[16] = {
+    0x1.642c86p0f, 0x1.555556p0f, 0x1.47ae14p0f, 0x1.3b13b2p0f, 0x1.2f684cp0f, 0x1.24924ap0f, 0x1.1a7b96p0f,
+    0x1.111112p0f, 0x1.08421p0f, 1, 0x1.e1e1e2p-1f, 0x1.c71c72p-1f, 0x1.af286cp-1f, 0x1.99999ap-1f, 0x1.861862p-1f,
+    0x1.745d18p-1f};
+static const real inverse_logs[16] = {
+    -0x1.522ae2p-2f, -0x1.269624p-2f, -0x1.f991c4p-3f, -0x1.a93ed8p-3f, -0x1.5bf408p-3f, -0x1.1178eep-3f,
+    -0x1.9335e4p-4f, -0x1.08599ap-4f, -0x1.0415c8p-5f, 0, 0x1.f0a30ap-5f, 0x1.e27074p-4f, 0x1.5ff306p-3f,
+    0x1.c8ff7ap-3f, 0x1.1675cap-2f, 0x1.4618bap-2f};
+
+/* log(1 + r) / r for r in [-0.0295, 1/32]. */
+static inline lanes log_rest_lanes(lanes r) {
+    lanes p = VECTOR(set1)(0x1.98ad2cp-3f);
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.002814p-2f));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.555566p-2f));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.fffffep-2f));
+    return VECTOR(fmadd)(p, r, VECTOR(set1)(1));
+}
+
+/* x = 2^k m as m and k 2^MANTISSA, and in the last 4 bits of n the place of m's inverse. */
+static inline lanes fraction_lanes(lanes x, lanes *k, __m512i *n) {
+    __m512i b = _mm512_castps_si512(x), apart = _mm512_sub_epi32(b, _mm512_set1_epi32(0x3f340000));
+    __m512i whole = _mm512_and_si512(apart, _mm512_set1_epi32(-(1 << MANTISSA)));
+    *n = _mm512_srli_epi32(apart, MANTISSA - 4);
+    *k = _mm512_cvtepi32_ps(whole);
+    return _mm512_castsi512_ps(_mm512_sub_epi32(b, whole));
+}
 #else
 typedef __m512d lanes;
 #define LANES 8
@@ -60,9 +96,14 @@ static const real powers_low[16] = {
     -0x1.b32dcb94da51dp-56, 0x1.db72fc1f0eab4p-55, 0x1.1affc2b91ce27p-56, 0x1.c1a7792cb3386p-55,
     0x1.36eae30af0cb3p-56, 0x1.4a385a63d07a7p-56, -0x1.ff7128fd391f1p-55};
 
+/* The table's value at the last 4 bits of n. */
+static inline lanes chosen(const real *table, __m512i n) {
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), n, _mm512_loadu_pd(table + 8));
+}
+
 static inline lanes power(lanes shifted, lanes *low) {
     __m512i n = _mm512_castpd_si512(shifted);
-    *low = _mm512_permutex2var_pd(_mm512_loadu_pd(powers_low), n, _mm512_loadu_pd(powers_low + 8));
+    *low = chosen(powers_low, n);
     __m512i high = _mm512_permutex2var_epi64(_mm512_loadu_si512(powers), n, _mm512_loadu_si512(powers + 8));
     return _mm512_castsi512_pd(_mm512_add_epi64(high, _mm512_slli_epi64(n, MANTISSA - 4)));
 }
@@ -78,10 +119,56 @@ static inline lanes exp_rest_lanes(lanes r) {
 }
 
 static inline __mmask8 negative_lanes(lanes x) { return _mm512_movepi64_mask(_mm512_castpd_si512(x)); }
+static inline __mmask8 above_lanes(lanes a, lanes b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+
+static const real inverses[16] = {
+    0x1.642c8590b2164p0, 0x1.5555555555555p0, 0x1.47ae147ae147bp0, 0x1.3b13b13b13b14p0, 0x1.2f684bda12f68p0,
+    0x1.2492492492492p0, 0x1.1a7b9611a7b96p0, 0x1.1111111111111p0, 0x1.0842108421084p0, 1, 0x1.e1e1e1e1e1e1ep-1,
+    0x1.c71c71c71c71cp-1, 0x1.af286bca1af28p-1, 0x1.999999999999ap-1, 0x1.8618618618618p-1, 0x1.745d1745d1746p-1};
+static const real inverse_logs[16] = {
+    -0x1.522ae0738a3d7p-2, -0x1.269621134db91p-2, -0x1.f991c6cb3b37ap-3, -0x1.a93ed3c8ad9e5p-3,
+    -0x1.5bf406b543dbp-3, -0x1.1178e8227e47ap-3, -0x1.9335e5d594988p-4, -0x1.08598b59e3a06p-4, -0x1.0415d89e7444p-5,
+    0, 0x1.f0a30c01162a8p-5, 0x1.e27076e2af2eap-4, 0x1.5ff3070a793d6p-3, 0x1.c8ff7c79a9a2p-3, 0x1.1675cababa60fp-2,
+    0x1.4618bc21c5ec2p-2};
+
+/* log(1 + r) / r for r in [-0.0295, 1/32]. */
+static inline lanes log_rest_lanes(lanes r) {
+    lanes p = VECTOR(set1)(0x1.c4efbeeb0acb6p-4);
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.005f92ea0d05ep-3));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.2492bd56dbb07p-3));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.5555475c2518ep-3));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.9999998d8bb07p-3));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.0000000053f14p-2));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.55555555557afp-2));
+    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.ffffffffffff6p-2));
+    return VECTOR(fmadd)(p, r, VECTOR(set1)(1));
+}
+
+/* x = 2^k m as m and k 2^MANTISSA, and in the last 4 bits of n the place of m's inverse. */
+static inline lanes fraction_lanes(lanes x, lanes *k, __m512i *n) {
+    __m512i b = _mm512_castpd_si512(x), apart = _mm512_sub_epi64(b, _mm512_set1_epi64(0x3fe6800000000000));
+    __m512i whole = _mm512_and_si512(apart, _mm512_set1_epi64(-((int64_t)1 << MANTISSA)));
+    *n = _mm512_srli_epi64(apart, MANTISSA - 4);
+    *k = _mm512_cvtepi64_pd(whole);
+    return _mm512_castsi512_pd(_mm512_sub_epi64(b, whole));
+}
 #endif
 
 /* The first n lanes, of at most LANES. */
 static inline unsigned first_lanes(ptrdiff_t n) { return n < LANES ? (1u << n) - 1 : (1u << LANES) - 1; }
+
+/* The first n values of x, then zeros. */
+static inline lanes load_first(const real *x, ptrdiff_t n) {
+    return n < LANES ? VECTOR(maskz_loadu)(first_lanes(n), x) : VECTOR(loadu)(x);
+}
+
+static inline void store_first(real *out, ptrdiff_t n, lanes x) {
+    if (n < LANES) {
+        VECTOR(mask_storeu)(out, first_lanes(n), x);
+    } else {
+        VECTOR(storeu)(out, x);
+    }
+}
 
 /* exp(-|x|) 2^RAISE */
 static inline lanes exp_lanes(lanes x) {
@@ -92,5 +179,13 @@ static inline lanes exp_lanes(lanes x) {
     lanes r = VECTOR(fnmadd)(n, VECTOR(set1)(LN2_16TH_HIGH), x), low, high = power(shifted, &low);
     r = VECTOR(fnmadd)(n, VECTOR(set1)(LN2_16TH_LOW), r);
     return VECTOR(fmadd)(high, VECTOR(fmadd)(exp_rest_lanes(r), r, VECTOR(add)(r, low)), high);
+}
+
+/* log(x) of a normal number; of 0, infinity and NaN something finite. */
+static inline lanes log_lanes(lanes x) {
+    const lanes ln2 = VECTOR(set1)((LN2_HIGH + LN2_LOW) / TWO_TO_MANTISSA);
+    __m512i n;
+    lanes k, m = fraction_lanes(x, &k, &n), r = VECTOR(fmsub)(m, chosen(inverses, n), VECTOR(set1)(1));
+    return VECTOR(fmadd)(r, log_rest_lanes(r), VECTOR(fmadd)(k, ln2, chosen(inverse_logs, n)));
 }
 #endif

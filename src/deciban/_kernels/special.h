@@ -47,24 +47,24 @@ typedef struct {
                                 ptrdiff_t out_stride);                                                                 \
     } type;
 
+enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
+
 #define DIVERGENCES_OPS(type, real)                                                                                    \
     typedef struct {                                                                                                   \
-        /* Over n neighbours, with p and q scaled: sums of p, of entr(p), rel_entr(p, q), kl_div(p, q), -p log q, and  \
-         * kl_div(p, m) + kl_div(q, m), m = (p + q) / 2. */                                                            \
-        double (*sum)(const real *p, ptrdiff_t n);                                                                     \
-        double (*sum_entr)(const real *p, ptrdiff_t n, double p_scale);                                                \
-        double (*sum_rel_entr)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);             \
-        double (*sum_kl_div)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);               \
-        double (*sum_cross)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                \
-        double (*sum_js)(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);                   \
+        /* By kind: over n neighbours, with p and q scaled, the sum of entr(p), -p log q, rel_entr(p, q), kl_div(p, q), \
+         * and of kl_div(p, m) + kl_div(q, m), m = (p + q) / 2. */                                                     \
+        double (*sums[MEASURES])(const real *p, const real *q, ptrdiff_t n, double p_scale, double q_scale);           \
+        /* Of these each term exact, times its weight; a weight of 0 leaves its term out. */                           \
+        double (*weighted[MEASURES])(const real *p, const real *q, const double *weights, ptrdiff_t n, double p_scale, \
+                                     double q_scale);                                                                  \
         /* The terms of these sums, where none is negative, infinite or NaN; else 0 is returned, and they do not hold. */ \
-        int (*terms_entr)(const real *p, ptrdiff_t n, real *terms);                                                    \
-        int (*terms_rel_entr)(const real *p, const real *q, ptrdiff_t n, real *terms);                                 \
-        int (*terms_kl_div)(const real *p, const real *q, ptrdiff_t n, real *terms);                                   \
-        int (*terms_cross)(const real *p, const real *q, ptrdiff_t n, real *terms);                                    \
-        int (*terms_js)(const real *p, const real *q, ptrdiff_t n, real *terms);                                       \
+        int (*terms[MEASURES])(const real *p, const real *q, ptrdiff_t n, real *terms);                                \
         /* The sum of each of n_rows runs of n terms. */                                                               \
         void (*sum_rows)(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out);                               \
+        /* 1 / sum p; NaN where that is no normal number. */                                                           \
+        double (*inverse)(const real *p, ptrdiff_t n);                                                                 \
+        /* The same of each of n_rows runs of n, times the run. */                                                     \
+        void (*share)(const real *p, ptrdiff_t n_rows, ptrdiff_t n, real *out);                                        \
     } type;
 
 ELEMENTWISE_OPS(elementwise_double_ops, double)

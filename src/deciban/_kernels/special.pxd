@@ -3,10 +3,29 @@ ctypedef fused real_t:
     double
     float
 
+ctypedef double (*double_sum)(
+    const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+ctypedef double (*double_weighted)(
+    const double* p, const double* q, const double* weights, Py_ssize_t n, double p_scale, double q_scale
+) noexcept nogil
+ctypedef int (*double_terms)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
+ctypedef double (*float_sum)(
+    const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
+ctypedef double (*float_weighted)(
+    const float* p, const float* q, const double* weights, Py_ssize_t n, double p_scale, double q_scale
+) noexcept nogil
+ctypedef int (*float_terms)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
+
 cdef extern from "special.h":
     enum:
         COLUMNS
         STREAMED
+    enum:
+        ENTROPY
+        CROSS
+        KL
+        KL_OF_WHOLE
+        JS
 
     ctypedef struct exp_sum:
         double largest
@@ -36,21 +55,12 @@ cdef extern from "special.h":
             Py_ssize_t out_stride) noexcept nogil
 
     ctypedef struct divergences_double_ops:
-        double (*sum)(const double* p, Py_ssize_t n) noexcept nogil
-        double (*sum_entr)(const double* p, Py_ssize_t n, double p_scale) noexcept nogil
-        double (*sum_rel_entr)(
-            const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        double (*sum_kl_div)(
-            const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        double (*sum_cross)(
-            const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        double (*sum_js)(const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        int (*terms_entr)(const double* p, Py_ssize_t n, double* terms) noexcept nogil
-        int (*terms_rel_entr)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
-        int (*terms_kl_div)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
-        int (*terms_cross)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
-        int (*terms_js)(const double* p, const double* q, Py_ssize_t n, double* terms) noexcept nogil
+        double_sum* sums
+        double_weighted* weighted
+        double_terms* terms
         void (*sum_rows)(const double* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
+        double (*inverse)(const double* p, Py_ssize_t n) noexcept nogil
+        void (*share)(const double* p, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
     ctypedef struct elementwise_float_ops:
         void (*expit)(const float* x, float* out, Py_ssize_t n) noexcept nogil
@@ -75,21 +85,12 @@ cdef extern from "special.h":
             Py_ssize_t out_stride) noexcept nogil
 
     ctypedef struct divergences_float_ops:
-        double (*sum)(const float* p, Py_ssize_t n) noexcept nogil
-        double (*sum_entr)(const float* p, Py_ssize_t n, double p_scale) noexcept nogil
-        double (*sum_rel_entr)(
-            const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        double (*sum_kl_div)(
-            const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        double (*sum_cross)(
-            const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        double (*sum_js)(const float* p, const float* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
-        int (*terms_entr)(const float* p, Py_ssize_t n, float* terms) noexcept nogil
-        int (*terms_rel_entr)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
-        int (*terms_kl_div)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
-        int (*terms_cross)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
-        int (*terms_js)(const float* p, const float* q, Py_ssize_t n, float* terms) noexcept nogil
+        float_sum* sums
+        float_weighted* weighted
+        float_terms* terms
         void (*sum_rows)(const float* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
+        double (*inverse)(const float* p, Py_ssize_t n) noexcept nogil
+        void (*share)(const float* p, Py_ssize_t n_rows, Py_ssize_t n, float* out) noexcept nogil
 
     const elementwise_double_ops* elementwise_double_select() noexcept nogil
     const elementwise_float_ops* elementwise_float_select() noexcept nogil
