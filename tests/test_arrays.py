@@ -6,9 +6,10 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_array_equal
 
 from deciban import _arrays
-from deciban._arrays import aligned_empty, csr_parts, make_csr
+from deciban._arrays import aligned_empty, csr_parts, feature_major, make_csr
 from deciban._kernels import csr
 
 
@@ -150,3 +151,16 @@ def test_little_memory_is_kept():
         arrays = [aligned_empty((1 << 22,)) for _ in range(4)]  # 32 MB each
         del arrays
         assert sum(map(len, _arrays._reserve)) <= 1 << 26
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_coefficients_are_laid_out_feature_by_feature(dtype):
+    coef = np.arange(21, dtype=dtype).reshape(3, 7)
+    got = feature_major(coef)
+    assert got.T.flags.c_contiguous
+    assert got.T.ctypes.data % 64 == 0
+    assert got.dtype == dtype
+    assert_array_equal(got, coef)
+    assert feature_major(got).base is got.base  # which is not copied again
+    for other in (coef[0], coef.astype(int), coef.tolist(), None):
+        assert feature_major(other) is other

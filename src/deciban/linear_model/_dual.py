@@ -119,7 +119,7 @@ class Ascent:
     def table(self) -> Array:
         """Return the coefficients."""
         n_columns = self.problem.shape[1]
-        found = np.empty(self.problem.shape)
+        found = aligned_empty(self.problem.shape)
         found[: self.samples.n_features] = self.W[:, :n_columns]
         if self.samples.intercept:
             found[-1] = self.offset[:n_columns]

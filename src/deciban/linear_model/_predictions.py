@@ -43,7 +43,9 @@ class LinearPredictions(Predictions):
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes, of the second one.
         """
-        scores = self._answer(X, posterior.JOINT, "decision_function")
+        scores = self._few(X, posterior.JOINT)
+        if scores is None:
+            scores = self._answer(X, posterior.JOINT, "decision_function")
         if scores is None:
             return super().decision_function(X)  # type: ignore[misc]
         return scores[:, 0] if scores.shape[1] == 1 else scores

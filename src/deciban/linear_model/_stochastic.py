@@ -400,8 +400,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
             p = self._few(X, posterior.SHARES)
             if p is not None:
                 return p
-        replaced = self._replaced(posterior.POSTERIOR, "predict_proba")
-        scores = None if replaced else self._answer(X, posterior.JOINT, "predict_proba")
+        scores = self._scores(X, posterior.POSTERIOR, "predict_proba")
         if scores is None:
             return super().predict_proba(X)
         if self.loss == "modified_huber":
@@ -431,8 +430,7 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         owner = next(cls for cls in type(self).__mro__ if "predict_proba" in vars(cls))
         if self.loss == "modified_huber" or owner is not SGDClassifier:
             return np.log(self.predict_proba(X))
-        replaced = self._replaced(posterior.LOG_POSTERIOR, "predict_log_proba")
-        scores = None if replaced else self._answer(X, posterior.JOINT, "predict_log_proba")
+        scores = self._scores(X, posterior.LOG_POSTERIOR, "predict_log_proba")
         if scores is None:
             return super().predict_log_proba(X)
         if scores.shape[1] == 1:
@@ -440,6 +438,13 @@ class SGDClassifier(LinearPredictions, Twin, parent.SGDClassifier):
         log_p = log_softmax(log_expit(scores), axis=1)
         log_p[(expit(scores) == 0).all(axis=1)] = -math.log(scores.shape[1])
         return log_p
+
+    def _scores(self, X: Any, answer: int, method: str) -> Array | None:
+        """Return the scores that an answer is made of; None leaves the answer to scikit-learn."""
+        if self._replaced(answer, method):
+            return None
+        scores = self._few(X, posterior.JOINT)
+        return self._answer(X, posterior.JOINT, method) if scores is None else scores
 
     def _few(self, X: Any, answer: int) -> Array | None:
         state = self.__dict__

@@ -48,7 +48,9 @@ class JointPredictions(Predictions):
         C : ndarray of shape (n_samples, n_classes)
             One column for each class of ``classes_``.
         """
-        C = self._answer(X, posterior.JOINT, "predict_joint_log_proba")
+        C = self._few(X, posterior.JOINT)
+        if C is None:
+            C = self._answer(X, posterior.JOINT, "predict_joint_log_proba")
         return super().predict_joint_log_proba(X) if C is None else C  # type: ignore[misc]
 
 
