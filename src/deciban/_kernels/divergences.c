@@ -2,7 +2,7 @@
  * become one operation here (these are not sums that have to agree with somebody else's to the bit).
  *
  * Cost: a logarithm is about 16 (double) or 12 (float) multiplications and additions and a division, with AVX-512 13 or 9 and
- * none (lanes.h). A running sum takes some values, and is added to the sum of sums.
+ * none (lanes.h). A running sum takes the terms of a RUN, and what it rounds off is added up too.
  */
 #include "special.h"
 
@@ -11,13 +11,6 @@
 #include "elementary.h"
 #include "entropies.h"
 #include "runs.h"
-
-/* Terms that one running sum takes: narrow registers have fewer sums side by side. */
-#ifdef HAVE_LANES
-#define TAKEN RUN
-#else
-#define TAKEN (RUN / 4)
-#endif
 
 /* A sum may be made of brief terms unless one is negative, or denormal numbers or those near infinity have a say in it. */
 static inline int is_ordinary(real top) { return top == 0 || (top >= TINY && top <= VAST); }
@@ -52,11 +45,16 @@ static inline real kl_div_brief(real x, real y) {
 static inline real size_of(real x) { return from_bits(to_bits(x) & ~SIGN); }
 
 /* kl_div(x, m) + kl_div(y, m), m = (x + y) / 2: what is added cancels, exactly. The ratio of the larger one to m is at most
- * 2, so that its logarithm needs no power of 2. */
+ * 2, so that its logarithm needs no power of 2. Both are as far from m, which is rounded itself. */
 static inline real js_brief(real x, real y) {
-    real middle = (real)0.5 * (x + y), smaller = x < y ? x : y, above = (real)0.5 * size_of(x - y);
-    real sum = (x + y) + above, s = above / (sum == 0 ? 1 : sum); /* of the larger number and the middle */
-    return above * (s + (real)0.5 * atanh_rest_wide(s) * (1 + s)) + kl_div_brief(smaller, middle);
+    real middle = (real)0.5 * (x + y), smaller = x < y ? x : y, apart = (real)0.5 * size_of(x - y);
+    real sum = (x + y) + apart, s = apart / (sum == 0 ? 1 : sum); /* of the larger number and the middle */
+    real larger_term = apart * (s + (real)0.5 * atanh_rest_wide(s) * (1 + s));
+    real k, least = above_0(smaller), near = brought_near(least, above_0(middle), &k);
+    real difference = k == 0 ? -apart : least - near;
+    s = difference / (least + near);
+    real rest = atanh_rest_brief(s), far = apart + smaller * (k * (LN2_HIGH + LN2_LOW) + s * (2 + rest));
+    return larger_term + (k == 0 ? difference * (s + (real)0.5 * rest * (1 + s)) : far);
 }
 
 /* Is a sign bit set, or y not normal where x is not 0? */
@@ -87,11 +85,33 @@ static inline real js_point(real x, real y) {
     return kl_div_point(x, middle) + kl_div_point(y, middle);
 }
 
-/* The brief terms of x = a p and y = b q, summed, and written unless `terms` is NULL. They hold if 1 is returned: no sign bit is
- * set in `odd`, the largest `size` is ordinary, and neither infinity nor NaN came out. */
+/* The sum of at most RUN terms; there is room for zeros after them. */
+static inline real sum_with_lost(real *terms, ptrdiff_t n) {
+    for (; n % WIDTH; n++) {
+        terms[n] = 0;
+    }
+    wide sums = {0}, lost = {0};
+    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
+        wide here = *(const wide *)(terms + i), all = sums + here;
+        lost += here - (all - sums);
+        sums = all;
+    }
+    real parts[WIDTH];
+    sums += lost;
+    memcpy(parts, &sums, sizeof sums);
+    for (int half = WIDTH / 2; half > 0; half /= 2) {
+        for (int k = 0; k < half; k++) {
+            parts[k] += parts[k + half];
+        }
+    }
+    return parts[0];
+}
+
+/* The brief terms of x = a p and y = b q, summed, and written unless `terms` is NULL: then n is at most RUN. They hold if 1 is
+ * returned: no sign bit is set in `odd`, the largest `size` is ordinary, and neither infinity nor NaN came out. */
 #define BRIEF(name, odd, size)                                                                                         \
     static inline int brief_##name(const real *p, const real *q, ptrdiff_t n, real a, real b, real *terms, real *sum) { \
-        real part = 0, top = 0;                                                                                        \
+        real part = 0, top = 0, run[RUN], *to = terms ? terms : run;                                                   \
         bits some = 0;                                                                                                 \
         _Pragma("omp simd reduction(+ : part) reduction(| : some) reduction(max : top)")                               \
         for (ptrdiff_t i = 0; i < n; i++) {                                                                            \
@@ -99,11 +119,9 @@ static inline real js_point(real x, real y) {
             some |= odd(x, y);                                                                                         \
             top = size(x, y) > top ? size(x, y) : top;                                                                 \
             part += term;                                                                                              \
-            if (terms) {                                                                                               \
-                terms[i] = term;                                                                                       \
-            }                                                                                                          \
+            to[i] = term;                                                                                              \
         }                                                                                                              \
-        *sum = part;                                                                                                   \
+        *sum = terms ? part : sum_with_lost(run, n);                                                                   \
         return !(some & SIGN) && is_ordinary(top) && is_finite(part);                                                  \
     }
 #define FIRST(x, y) (x)
@@ -162,7 +180,7 @@ static inline real entr_of_first(real x, real y) {
         double total = 0.0;                                                                                           \
         for (ptrdiff_t m; n > 0; n -= m, p += m, q += m) {                                                            \
             real part;                                                                                                \
-            m = n < TAKEN ? n : TAKEN;                                                                                \
+            m = n < RUN ? n : RUN;                                                                                    \
             if (!brief_##name(p, q, m, a, b, NULL, &part)) {                                                          \
                 part = 0;                                                                                             \
                 _Pragma("omp simd reduction(+ : part)")                                                               \

@@ -308,13 +308,18 @@ static inline real log_brief(real x) {
     return k * (LN2_HIGH + LN2_LOW) + s * (2 + atanh_rest(s));
 }
 
-/* log(x / y) = k ln(2) + 2 atanh(s), |s| < 0.2005, for normal numbers; returns s. The bits of a number are nearly its
- * logarithm (Mitchell, Computer multiplication and division using binary logarithms, 1962): the difference of theirs,
- * rounded, is the power of 2 that y is multiplied by so that x / y lies within [0.666, 1.502]. For x near y it is 1. */
-static inline real ratio_parts(real x, real y, real *k) {
+/* y times the power of 2, k, that brings x / y into [0.666, 1.502], for normal numbers. The bits of a number are nearly its
+ * logarithm (Mitchell, Computer multiplication and division using binary logarithms, 1962): k is the difference of theirs,
+ * rounded. For x near y it is 0. */
+static inline real brought_near(real x, real y, real *k) {
     bits apart = to_bits(x) - to_bits(y) + (SIGN + ((bits)1 << (MANTISSA - 1)));
     *k = from_bits((apart >> MANTISSA) | to_bits(TWO_TO_MANTISSA)) - (TWO_TO_MANTISSA + (2 * BIAS + 2));
-    y = from_bits(to_bits(y) + ((apart & ~(((bits)1 << MANTISSA) - 1)) - SIGN));
+    return from_bits(to_bits(y) + ((apart & ~(((bits)1 << MANTISSA) - 1)) - SIGN));
+}
+
+/* log(x / y) = k ln(2) + 2 atanh(s), |s| < 0.2005, for normal numbers; returns s. */
+static inline real ratio_parts(real x, real y, real *k) {
+    y = brought_near(x, y, k);
     return (x - y) / (x + y);
 }
 
