@@ -217,7 +217,8 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
     def _any(self, X: Any, answer: int, method: str) -> Array | None:
         check_is_fitted(self)
         rows = np.ascontiguousarray(self._check_X(X), dtype=np.int64)
-        table, starts, fixed = self._scores()
+        holder = self._scores()
+        table, starts = holder.scores
         n_classes = len(self.classes_)
         offset = checked_prior(self.class_log_prior_, n_classes, "class_log_prior_")
         if table.shape[1] != n_classes or len(starts) != rows.shape[1] + 1:
@@ -232,7 +233,12 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
 
             return answer_rows(task, answer, len(rows), n_classes, self.n_features_in_)
 
-        if answer == posterior.LARGEST and fixed.usable and rows.size > table.size:
+        fixed = None
+        if answer == posterior.LARGEST and rows.size > table.size:  # else it would cost more than it saves
+            fixed = holder.fixed
+            if fixed is None:
+                holder.fixed = fixed = counting.fixed_scores(table)
+        if fixed is not None and fixed.usable:
             found, trouble = _largest(rows, starts, fixed, offset)
             doubtful = np.flatnonzero(found < 0)
             if not trouble and len(doubtful):
@@ -246,13 +252,13 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
         return found
 
     def _sample(self, codes: Array, seed: np.random.SeedSequence) -> Array:
-        table, starts, _ = self._scores()
+        table, starts = self._scores().scores
         return sample_categories(codes, len(self.classes_), table, starts, seed)
 
-    def _scores(self) -> tuple[Array, Array, FixedTable]:
-        """Return the logarithms, a row for each category of every feature, and the row where each feature starts.
+    def _scores(self) -> Table:
+        """Return what holds, as ``scores``, the logarithms and the row where each feature starts.
 
-        And the same logarithms in fixed point.
+        The logarithms have a row for each category of every feature.
         """
         holder = self.__dict__.get("feature_log_prob_")
         if not isinstance(holder, Table):
@@ -267,8 +273,8 @@ class CategoricalNB(JointPredictions, Generates, Twin, parent.CategoricalNB):
                 )
             starts = np.concatenate([[0], np.cumsum([t.shape[1] for t in tables])]).astype(np.intp)
             table = np.ascontiguousarray(np.concatenate(tables, axis=1).T)
-            holder.scores = table, starts, counting.fixed_scores(table)
-        return holder.scores
+            holder.scores = table, starts
+        return holder
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
