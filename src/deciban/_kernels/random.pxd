@@ -1,6 +1,6 @@
 # NumPy's bit generators in C: the stream behind a numpy.random.BitGenerator, for loops without the interpreter lock.
 #
-# The lock of the generator is not taken: every block of work has a generator of its own (deciban._random).
+# The lock of the generator is not taken: every block of work has a generator of its own (deciban._generation).
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from numpy.random cimport bitgen_t
 
