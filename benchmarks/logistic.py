@@ -4,7 +4,7 @@
 loose to tight, and prints for each the time (median, least and most of up to five fits; of slow ones fewer) and the
 relative suboptimality ``(f - f*) / f*``, where f* is the least that any of them, or a tight fit, found; then the time
 each needs to 1e-2, 1e-4 and 1e-6. No tighter tolerance is tried after a gap of 1e-6 or a fit of more than ``--slow``
-seconds. Last come searches for C by cross-validation.
+seconds, and a peer that takes more than ``--limit`` is stopped. Last come searches for C by cross-validation.
 
 ``--quick`` takes small data; ``--only TEXT`` the problems whose name holds TEXT; ``--peers REGEX`` deciban and those
 whose name matches; ``--intelex PYTHON`` an interpreter that has scikit-learn-intelex; ``--out FOLDER`` keeps the
@@ -73,7 +73,7 @@ def problems(quick: bool) -> Iterator[Problem]:
             yield Problem(f"Fashion-MNIST, 10 classes, C={C:g}", *samples, C, ("lbfgs",))
 
 
-def solved(problem: Problem, peers: str, intelex: str, slow: float) -> tuple[list[dict[str, Any]], float]:
+def solved(problem: Problem, peers: str, intelex: str, slow: float, limit: float) -> tuple[list[dict[str, Any]], float]:
     """Time deciban and the peers whose name matches; return what each found, and about the minimum."""
     wanted, missing = runs(problem, intelex)
     print(f"\n{problem.name}: {problem.X.shape[0]} x {problem.X.shape[1]}")
@@ -85,13 +85,19 @@ def solved(problem: Problem, peers: str, intelex: str, slow: float) -> tuple[lis
     for run in wanted:
         if run.name in done or (run.name != "deciban" and not re.search(peers, run.name)):
             continue
-        times, coef = run.measure(problem)
+        measured = run.within(limit, problem)
+        if isinstance(measured, str):
+            print(f"  {run.name:26} {run.setting:16} {measured}", flush=True)
+            found.append({"name": run.name, "setting": run.setting, "stopped": measured})
+            done.add(run.name)
+            continue
+        times, coef = measured
         value = problem.value(coef)
         found.append({"name": run.name, "setting": run.setting, "seconds": times, "value": value})
         print(f"  {run.name:26} {run.setting:16} {spread(times):>24} s   gap {value / least - 1:.1e}", flush=True)
         if value <= least * (1 + GAPS[-1]) or max(times) > slow:
             done.add(run.name)
-    return found, min(least, *(run["value"] for run in found))
+    return found, min([least, *(run["value"] for run in found if "value" in run)])
 
 
 def spread(seconds: list[float]) -> str:
@@ -104,8 +110,10 @@ def needed(found: list[dict[str, Any]], gap: float) -> dict[str, list[float]]:
     """Return the times of the fastest setting with which each solver came to the gap or below."""
     least: dict[str, list[float]] = {}
     for run in found:
-        name, seconds = run["name"], run["seconds"]
-        if run["gap"] <= gap and (name not in least or statistics.median(seconds) < statistics.median(least[name])):
+        name, seconds = run["name"], run.get("seconds")
+        if run.get("gap", np.inf) <= gap and (
+            name not in least or statistics.median(seconds) < statistics.median(least[name])
+        ):
             least[name] = seconds
     return least
 
@@ -132,11 +140,11 @@ def draw(folder: Path) -> None:
     panels = kept(folder)
     figure, axes = plt.subplots((len(panels) + 1) // 2, 2, figsize=(12, 3.6 * ((len(panels) + 1) // 2)), squeeze=False)
     for axis, problem in zip(axes.flat, panels, strict=False):
-        for name in dict.fromkeys(run["name"] for run in problem["runs"]):
+        for name in dict.fromkeys(run["name"] for run in problem["runs"] if "gap" in run):
             points = sorted(
                 (statistics.median(run["seconds"]), max(run["gap"], 1e-10))
                 for run in problem["runs"]
-                if run["name"] == name
+                if run["name"] == name and "gap" in run
             )
             ours = name == "deciban"
             axis.loglog(*zip(*points, strict=True), "o-", label=name, lw=3 if ours else 1.2, zorder=3 if ours else 2)
@@ -191,20 +199,22 @@ def main() -> None:
     parser.add_argument("--peers", default="", metavar="REGEX")
     parser.add_argument("--intelex", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--slow", type=float, default=6.0, metavar="SECONDS")
+    parser.add_argument("--limit", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--out", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for problem in problems(options.quick):
         if options.only not in problem.name:
             continue
-        found, least = solved(problem, options.peers, options.intelex, options.slow)
+        found, least = solved(problem, options.peers, options.intelex, options.slow, options.limit)
         slug = re.sub(r"[^a-z0-9]+", "-", problem.name.lower()).strip("-")
         file = options.out / f"logistic-{slug}.json" if options.out else None
         if file is not None and file.exists():  # others of an earlier run
             again = {run["name"] for run in found}
             found += [run for run in json.loads(file.read_text())["runs"] if run["name"] not in again]
         for run in found:
-            run["gap"] = run["value"] / least - 1
+            if "value" in run:
+                run["gap"] = run["value"] / least - 1
         print("\n".join(table(found)))
         if file is not None:
             options.out.mkdir(parents=True, exist_ok=True)

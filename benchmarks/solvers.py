@@ -4,6 +4,7 @@ Nobody has an intercept: LIBLINEAR's and snapml's are penalised, which is anothe
 """
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,22 @@ class Run(NamedTuple):
     name: str
     setting: str
     measure: Callable[[Problem], tuple[list[float], Any]]  # seconds of each fit, and the coefficients
+
+    def within(self, limit: float, problem: Problem) -> tuple[list[float], Any] | str:
+        """Measure for ``limit`` seconds at most, or until native code next returns; return the reason if it failed."""
+
+        def stop(*_: object) -> None:
+            raise TimeoutError(f"more than {limit:g} s")
+
+        before = signal.signal(signal.SIGALRM, stop)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, limit)
+            return self.measure(problem)
+        except (TimeoutError, ValueError, RuntimeError, subprocess.CalledProcessError) as error:
+            return str(error)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
 
 
 def repeated(fit: Fit, at_least: int = 1) -> Callable[[Problem], tuple[list[float], Any]]:
