@@ -174,6 +174,29 @@ class TestKernel:
             residual[:, 0], [1 / (1 + np.exp(-z)) if z > -700 else 0, -1 / (1 + np.exp(min(z, 700)))], atol=1e-300
         )
 
+    def test_residuals_say_all_of_several_columns(self):
+        rng = np.random.default_rng(5)
+        z, t = rng.standard_normal((2, 40, 7)) * 4
+        codes, weights = rng.integers(0, 7, 40).astype(np.int32), rng.random(40) * (rng.random(40) < 0.7)
+        p = np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True))
+        residual, product, diagonal, found = np.empty((4, 40, 7))
+        product[:] = t
+        logistic.evaluate(z, _NO_TABLE, 0.0, codes, weights, 0, 40, np.empty(7), _NO_TABLE, residual)
+        state = residual, codes, weights, 0, 40
+        logistic.apply_curvature(*state, product)
+        logistic.diagonal(*state, diagonal)
+        logistic.probabilities(*state, found)
+        v = weights[:, np.newaxis]
+        assert_allclose(residual, v * (p - np.eye(7)[codes]), rtol=1e-12, atol=1e-15)
+        assert_allclose(product, v * p * (t - (p * t).sum(axis=1, keepdims=True)), rtol=1e-11, atol=1e-14)
+        assert_allclose(diagonal, v * p * (1 - p), rtol=1e-11, atol=1e-14)
+        assert_allclose(found, p * (v > 0), rtol=1e-12, atol=1e-15)
+        for kernel in (logistic.apply_curvature, logistic.diagonal, logistic.probabilities):
+            with pytest.raises(ValueError, match="no class"):
+                kernel(residual, codes + 7, weights, 0, 40, found)
+            with pytest.raises(ValueError, match="shape"):
+                kernel(residual, codes, weights, 0, 41, found)
+
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     @pytest.mark.parametrize("intercept", [False, True])
     @pytest.mark.parametrize("n_features", [1, 7, 100, 1000])

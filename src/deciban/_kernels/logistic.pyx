@@ -3,7 +3,7 @@
 With scores z = scores[i] + step * direction[i], label c = codes[i] and weight v = weights[i] of row i:
 
     K columns:   p = softmax(z)        loss = -v log p[c]                   residual = v (p - onehot(c))
-                 curvature H t = v (p * t - p (p . t))
+                 curvature H t = v (p * t - p (p . t)), where v p is the residual, for class c plus v
     one column:  p = 1 / (1 + e^-z)    loss = v (log(1 + e^z) - c z)        residual = v (p - c)
                  curvature H t = v p (1 - p) t
 
@@ -19,7 +19,7 @@ Source: C.-J. Lin, R. C. Weng, S. S. Keerthi, Trust region Newton method for lar
 Machine Learning Research 9 (2008), 627-650.
 """
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs
 from libc.string cimport memset
 
 ctypedef fused data_t:
@@ -83,19 +83,18 @@ def evaluate(
 ):
     """Return the loss of rows [start, stop).
 
-    `direction` may have no rows, for a step of zero. Unless `curvature_out` has none, its rows become what
-    :func:`apply_curvature` needs: p for K columns, v p (1 - p) for one; and those of `residual_out` the residuals.
+    `direction` may have no rows, for a step of zero. Unless `residual_out` has none, its rows become the residuals. For
+    K columns these say all about the curvature, and `curvature_out` has no rows; for one its rows become v p (1 - p).
     `scratch` holds n_columns numbers.
     """
     cdef Py_ssize_t row, k, n = scores.shape[1]
     cdef double loss = 0.0, z
-    cdef bint moved = direction.shape[0] > 0, wanted = curvature_out.shape[0] > 0
+    cdef bint moved = direction.shape[0] > 0, wanted = residual_out.shape[0] > 0
     cdef double* values
     _check(scores, direction, codes, weights, start, stop)
     if (
-        n == 0 or scratch.shape[0] < n or residual_out.shape[0] != curvature_out.shape[0]
-        or (wanted and (curvature_out.shape[0] != scores.shape[0] or curvature_out.shape[1] != n
-                        or residual_out.shape[1] != n))
+        n == 0 or scratch.shape[0] < n or curvature_out.shape[0] != (residual_out.shape[0] if n == 1 else 0)
+        or (wanted and (residual_out.shape[0] != scores.shape[0] or residual_out.shape[1] != n))
     ):
         raise ValueError("scores and outputs do not agree in shape")
     with nogil:
@@ -105,7 +104,7 @@ def evaluate(
                 stop - start, &curvature_out[start, 0] if wanted else NULL, &residual_out[start, 0] if wanted else NULL)
             start = stop
         for row in range(start, stop):
-            values = &curvature_out[row, 0] if wanted else &scratch[0]
+            values = &residual_out[row, 0] if wanted else &scratch[0]
             if moved:
                 for k in range(n):
                     values[k] = scores[row, k] + step * direction[row, k]
@@ -118,53 +117,84 @@ def evaluate(
             loss -= weights[row] * values[codes[row]]
             if wanted:
                 ops.exp_shifted(values, n, 0.0)
-                for k in range(n):
-                    residual_out[row, k] = weights[row] * values[k]
                 # all other probabilities, summed: 1 - p[c] would lose what is left of it
                 z = 0.0
                 for k in range(n):
                     z += 0.0 if k == codes[row] else values[k]
-                residual_out[row, codes[row]] = -weights[row] * z
+                    values[k] *= weights[row]
+                values[codes[row]] = -weights[row] * z
     return loss if loss == loss else INFINITY
 
 
-def apply_curvature(
-    const double[:, ::1] curvature, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] values,
-):
-    """Replace values[start:stop] by the product of the curvature with them."""
-    cdef Py_ssize_t row, k, n = curvature.shape[1]
-    cdef double mean
+cdef void _check_curvature(
+    const double[:, ::1] state, const int[::1] codes, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop,
+    const double[:, ::1] values,
+) except *:
+    cdef Py_ssize_t row, n_rows = state.shape[0], n_codes = max(state.shape[1], 2)
     if (
-        not 0 <= start <= stop <= curvature.shape[0] or weights.shape[0] != curvature.shape[0]
-        or values.shape[0] != curvature.shape[0] or values.shape[1] != n
+        not 0 <= start <= stop <= n_rows or codes.shape[0] != n_rows or weights.shape[0] != n_rows
+        or values.shape[0] != n_rows or values.shape[1] != state.shape[1]
     ):
-        raise ValueError("curvature, weights and values do not agree in shape")
+        raise ValueError("curvature, codes, weights and values do not agree in shape")
+    for row in range(start, stop):
+        if not 0 <= codes[row] < n_codes:
+            raise ValueError("a code is of no class")
+
+
+def apply_curvature(
+    const double[:, ::1] state, const int[::1] codes, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop,
+    double[:, ::1] values,
+):
+    """Replace values[start:stop] by the product of the curvature with them.
+
+    `state` is what :func:`evaluate` left: for one column its curvature, else its residual.
+    """
+    cdef Py_ssize_t row, k, n = state.shape[1]
+    cdef double mean
+    _check_curvature(state, codes, weights, start, stop, values)
     with nogil:
         for row in range(start, stop):
             if n == 1:
-                values[row, 0] *= curvature[row, 0]
+                values[row, 0] *= state[row, 0]
                 continue
-            mean = 0.0
+            mean = weights[row] * values[row, codes[row]]
             for k in range(n):
-                mean += curvature[row, k] * values[row, k]
+                mean += state[row, k] * values[row, k]
+            mean = mean / weights[row] if weights[row] > 0.0 else 0.0
             for k in range(n):
-                values[row, k] = weights[row] * curvature[row, k] * (values[row, k] - mean)
+                values[row, k] = (
+                    state[row, k] + (weights[row] if k == codes[row] else 0.0)) * (values[row, k] - mean)
 
 
-def diagonal(const double[:, ::1] curvature, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop,
-             double[:, ::1] out):
+def diagonal(
+    const double[:, ::1] state, const int[::1] codes, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop,
+    double[:, ::1] out,
+):
     """Fill out[start:stop] with the diagonal of the curvature: v p (1 - p)."""
-    cdef Py_ssize_t row, k, n = curvature.shape[1]
-    if (
-        not 0 <= start <= stop <= curvature.shape[0] or weights.shape[0] != curvature.shape[0]
-        or out.shape[0] != curvature.shape[0] or out.shape[1] != n
-    ):
-        raise ValueError("curvature, weights and output do not agree in shape")
+    cdef Py_ssize_t row, k, n = state.shape[1]
+    cdef double p
+    _check_curvature(state, codes, weights, start, stop, out)
     with nogil:
         for row in range(start, stop):
             for k in range(n):
-                out[row, k] = (
-                    curvature[row, k] if n == 1 else weights[row] * curvature[row, k] * (1.0 - curvature[row, k]))
+                if n == 1:
+                    out[row, k] = state[row, k]
+                    continue
+                p = fabs(state[row, k]) / weights[row] if weights[row] > 0.0 else 0.0  # for class c 1 - p
+                out[row, k] = weights[row] * p * (1.0 - p)
+
+
+def probabilities(
+    const double[:, ::1] residual, const int[::1] codes, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop,
+    double[:, ::1] out,
+):
+    """Fill out[start:stop] with the probabilities of K columns; rows of weight 0, of which none is kept, with 0."""
+    cdef Py_ssize_t row, k, n = residual.shape[1]
+    _check_curvature(residual, codes, weights, start, stop, out)
+    with nogil:
+        for row in range(start, stop):
+            for k in range(n):
+                out[row, k] = 0.0 if weights[row] == 0.0 else residual[row, k] / weights[row] + (k == codes[row])
 
 
 def dense_vector(

@@ -17,7 +17,6 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from deciban._arrays import Array
-from deciban._kernels import logistic
 from deciban._parallel import run_blocks
 from deciban.linear_model._samples import DenseSamples
 
@@ -83,14 +82,12 @@ class Blocks:
 
     def __init__(self, problem: Problem) -> None:
         n_features, n_columns = problem.shape
-        curvature = np.empty_like(problem.curvature)
-        logistic.diagonal(problem.curvature, problem.weights, 0, len(curvature), curvature)
         samples, penalty = problem.samples, problem.penalty[:, 0]
         self._factors = [(np.empty((0, 0)), True)] * n_columns
         self._scales = np.ones((n_columns, n_features))
 
         def task(k: int, _: int) -> None:
-            index, weights = sampled(curvature[:, k], _n_rows(problem))
+            index, weights = sampled(problem.column_curvature(k), _n_rows(problem))
             X = samples.dense(index)
             X *= np.sqrt(weights)[:, np.newaxis]
             if samples.intercept:

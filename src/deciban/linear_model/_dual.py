@@ -54,10 +54,6 @@ class Ascent:
             self.held = intercept_penalty > 0
             mean = float(self.squares.mean()) or 1.0
             self.scale = math.sqrt(self.strength / intercept_penalty if self.held else _INTERCEPT * mean)
-        self.onehot = np.zeros((samples.n_rows, max(2, n_columns)))
-        self.onehot[np.arange(samples.n_rows), problem.codes] = 1.0
-        if n_columns == 1:
-            self.onehot = np.ascontiguousarray(self.onehot[:, 1:])
         width = n_columns if n_columns == 1 else -(-n_columns // dual.LANES) * dual.LANES
         self.W = aligned_empty((n_features, width))
         self.W[:] = 0.0
@@ -70,27 +66,41 @@ class Ascent:
 
     def _start(self, table: Array) -> None:
         n_columns = self.problem.shape[1]
-        alpha = self.onehot
+        self._add_labels(self.alpha, 1.0)
         if table.any():
-            scores = self.samples.scores(table)
+            scores, trouble = self.samples.scores(table), 0
             if n_columns == 1:
-                alpha = sigmoids(scores[:, 0], False)[:, 1:]
+                scores = np.ascontiguousarray(sigmoids(scores[:, 0], False)[:, 1:])
             else:
-                finished, trouble = finish(scores, posterior.POSTERIOR)
-                alpha = alpha if trouble else finished
-        if alpha is not self.onehot:
-            self.samples.add_transposed(self.costs[:, np.newaxis] * (self.onehot - alpha), self.W)
-            self.square = float(np.einsum("fk,fk->", self.W, self.W))
-        self.alpha[:, :n_columns] = alpha
+                scores, trouble = finish(scores, posterior.POSTERIOR)
+            if not trouble:
+                self.alpha[:, :n_columns] = scores
+                self._add_labels(scores, -1.0)
+                scores *= -self.costs[:, np.newaxis]
+                self.samples.add_transposed(scores, self.W)
+                self.square = float(np.einsum("fk,fk->", self.W, self.W))
         if self.samples.intercept and self.held:
             self.offset[:n_columns] = self.scale**2 * self._imbalance()
         elif self.samples.intercept:
             self.offset[:n_columns] = table[-1]
 
+    def _add_labels(self, values: Array, amount: float, rows: slice = slice(None)) -> None:
+        """Add an amount to some rows' values of their own class, or of two classes of the second."""
+        codes = self.problem.codes[rows]
+        if self.problem.shape[1] == 1:
+            values[:, 0] += amount * codes
+        else:
+            values[np.arange(len(codes)), codes] += amount
+
     def _imbalance(self) -> Array:
         """Return what the steps so far add up to for each column: at the minimum nothing, if the intercept is free."""
-        n_columns = self.problem.shape[1]
-        return self.costs @ (self.onehot - self.alpha[:, :n_columns])
+        n_columns, found = self.problem.shape[1], np.zeros(self.problem.shape[1])
+        for start, stop in cut(len(self.costs), max(1, _CELLS // n_columns)):
+            rows = slice(start, stop)
+            values = -self.alpha[rows, :n_columns]
+            self._add_labels(values, 1.0, rows)
+            found += self.costs[rows] @ values
+        return found
 
     def run(self, order: Array) -> tuple[float, float]:
         """Do an epoch; return about the gap between primal and dual, and the primal value, both divided by penalty."""
@@ -159,7 +169,7 @@ class Ascent:
         """
         problem, n_columns = self.problem, self.problem.shape[1]
         residual = self.probability
-        residual[:, :n_columns] -= self.onehot
+        self._add_labels(residual, -1.0)
         residual *= problem.weights[:, np.newaxis]
         free = False
         if self.samples.intercept:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import dsycon, dsytrf
 
+from deciban._arrays import aligned_empty
 from deciban._kernels import logistic
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.linear_model._blocks import Blocks, pays, stand_for_all
@@ -82,8 +83,39 @@ class Problem:
         self.columns: DenseSamples | SparseColumns = samples  # of which gradients are made
         self.shape = len(penalty), n_columns
         self._has_penalty = bool(penalty.any())
-        self.curvature, self.residual = np.empty((2, len(codes), n_columns))
         self._blocks = cut(len(codes), max(1, _ROWS // n_columns))
+
+    @cached_property
+    def residual(self) -> Array:
+        """The residuals where derivatives were last made; of several columns all that is kept of every row."""
+        return np.empty((len(self.codes), self.shape[1]))
+
+    @cached_property
+    def curvature(self) -> Array:
+        """What the kernels make the Hessian of: of several columns the residuals."""
+        return np.empty_like(self.residual) if self.shape[1] == 1 else self.residual
+
+    @cached_property
+    def moved(self) -> Array:
+        """Room for the scores of a direction."""
+        return aligned_empty(self.residual.shape)
+
+    @cached_property
+    def searched(self) -> Array:
+        """Room for the scores of a direction on the way to another."""
+        return aligned_empty(self.residual.shape)
+
+    def curved_rows(self, start: int, stop: int, values: Array) -> None:
+        """Replace rows [start, stop), which are all of ``values``, by the product of their curvature with them."""
+        rows = slice(start, stop)
+        logistic.apply_curvature(self.curvature[rows], self.codes[rows], self.weights[rows], 0, stop - start, values)
+
+    def probabilities(self, start: int, stop: int) -> Array:
+        """Return the probabilities of some rows where derivatives were last made, of several columns."""
+        rows = slice(start, stop)
+        out = np.empty((stop - start, self.shape[1]))
+        logistic.probabilities(self.residual[rows], self.codes[rows], self.weights[rows], 0, stop - start, out)
+        return out
 
     def inner(self, left: Array, right: Array) -> float:
         """Return the sum of penalty * left * right."""
@@ -93,7 +125,9 @@ class Problem:
     def loss(self, scores: Array, direction: Array, step: float, derivatives: bool) -> float:
         """Return the first part of f, where the scores are ``scores + step * direction``."""
         losses = [0.0] * len(self._blocks)
-        outputs = (self.curvature, self.residual) if derivatives else (_NO_TABLE, _NO_TABLE)
+        outputs = _NO_TABLE, _NO_TABLE
+        if derivatives:
+            outputs = self.curvature if self.shape[1] == 1 else _NO_TABLE, self.residual
 
         def task(block: int, _: int) -> None:
             scratch = np.empty(self.shape[1])
@@ -128,15 +162,23 @@ class Problem:
 
         ``scores_out`` gets the scores of the direction, which are made on the way.
         """
-        self.samples.sandwich(direction, self.curvature, self.weights, out, scores_out)
+        weights = self.curvature[:, 0] if self.shape[1] == 1 else None
+        self.samples.sandwich(direction, weights, self.curved_rows, out, scores_out)
 
     def diagonal(self) -> Array:
         """Return the diagonal of the Hessian, in the shape of the coefficients."""
-        values = np.empty_like(self.curvature)
-        logistic.diagonal(self.curvature, self.weights, 0, len(values), values)
+        values = np.empty_like(self.residual)
+        logistic.diagonal(self.curvature, self.codes, self.weights, 0, len(values), values)
         found = self.samples.squares(values)
         found += self.penalty
         return found
+
+    def column_curvature(self, column: int) -> Array:
+        """Return a column of the diagonal of each row's curvature, ``v p (1 - p)``."""
+        if self.shape[1] == 1:
+            return self.curvature[:, 0]
+        size = np.abs(self.residual[:, column])  # v p, or of the row's own class v (1 - p)
+        return size * (1.0 - np.divide(size, self.weights, out=np.zeros_like(size), where=self.weights > 0))
 
     def hessian(self) -> Array:
         """Return the whole Hessian, over coefficients in the order of columns, then of features."""
@@ -146,16 +188,15 @@ class Problem:
 
         def add(start: int, stop: int, out: Array) -> None:
             X = self.samples.dense(slice(start, stop))
-            p = self.curvature[start:stop]
             if n_columns == 1:
-                rooted, root = np.empty((len(X), size)), np.sqrt(p)
+                rooted, root = np.empty((len(X), size)), np.sqrt(self.curvature[start:stop])
                 np.multiply(X, root, out=rooted[:, : X.shape[1]])
                 rooted[:, X.shape[1] :] = root  # of the intercept
                 out += rooted.T @ rooted  # BLAS makes one half of it
                 return
             if self.samples.intercept:
                 X = np.column_stack([X, np.ones(len(X))])
-            v = self.weights[start:stop, np.newaxis]
+            p, v = self.probabilities(start, stop), self.weights[start:stop, np.newaxis]
             spread = ((np.sqrt(v) * p)[:, :, np.newaxis] * X[:, np.newaxis]).reshape(len(X), size)
             product = (spread.T @ spread).reshape(n_columns, n_features, n_columns, n_features)
             weighted = v * p * (1.0 - p)
@@ -250,7 +291,8 @@ def _solve_with_blocks(
     search = blocks.solve(residual)
     size = float(np.vdot(residual, search))
     goal = accuracy * accuracy * size
-    moved, scores, n_products = np.zeros_like(problem.residual), np.empty_like(problem.residual), 0
+    moved, scores, n_products = problem.moved, problem.searched, 0
+    moved[:] = 0.0
     while n_products < min(gradient.size, most):
         n_products += 1
         problem.curved(search, product, scores)
@@ -260,7 +302,8 @@ def _solve_with_blocks(
             break  # flat, as far as rounding shows
         step, last = size / curvature, size
         direction += step * search
-        moved += step * scores
+        scores *= step
+        moved += scores
         residual -= step * product
         turned = blocks.solve(residual)
         size = float(np.vdot(residual, turned))
@@ -387,7 +430,7 @@ def minimise(
             direction = _solve_whole(problem, gradient) if direct else None
             if direction is None:
                 direction = _solve_inexactly(problem, gradient, accuracy)
-            moved = samples.scores(direction)
+            moved = samples.scores(direction, problem.moved)
         slope = float(np.einsum("fk,fk->", gradient, direction))
         if not slope < 0 or -slope <= 2 * _EPS * abs(value):
             return Result(table, n_iter, small or -slope <= 2 * _EPS * abs(value))
@@ -405,7 +448,8 @@ def minimise(
                 return Result(table, n_iter, small)
         descent = value - lower
         left = min(0.02 * descent, lower - bound)
-        scores += step * moved
+        moved *= step
+        scores += moved
         table = table + step * direction
         if report is not None:
             report(table)

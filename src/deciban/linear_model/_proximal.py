@@ -67,7 +67,7 @@ class _ColumnModel:
             self.weighted = problem.curvature.T.copy()
             self.share = np.zeros((1, len(weights)))
         else:
-            self.share = problem.curvature.T.copy()
+            self.share = np.ascontiguousarray(problem.probabilities(0, len(weights)).T)
             self.weighted = self.share * weights
         self.damping = damping * weights
         self.moved = np.zeros_like(self.residual)

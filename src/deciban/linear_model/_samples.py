@@ -32,6 +32,7 @@ _NOTHING = np.empty(0)
 _SMALL = 1 << 15  # multiplications that are not worth another thread
 _STRIPS = 32  # of rows, at most, that are summed side by side
 Add = Callable[[int, int, Array], None]  # first row, last row + 1, sum
+Change = Callable[[int, int, Array], None]  # first row, last row + 1, their values
 
 
 def summed(blocks: list[tuple[int, int]], shape: tuple[int, ...], most: int, work: Add) -> Array:
@@ -84,16 +85,17 @@ class DenseSamples:
         """Add X.T @ values to ``out``."""
         out[:, : values.shape[1]] += self.transposed(values)[: self.n_features]
 
-    def scores(self, table: Array) -> Array:
+    def scores(self, table: Array, out: Array | None = None) -> Array:
         """Return X @ table."""
-        out = np.empty((self.n_rows, table.shape[1]))
+        out = np.empty((self.n_rows, table.shape[1])) if out is None else out
         blocks = self._blocks(table.shape[1])
 
         def task(block: int, _: int) -> None:
             if self._is_vector(table):
                 self._vector(self.X, table[:, 0], _NOTHING, _NOTHING, *blocks[block], out[:, 0], _NOTHING)
             else:
-                self._scores(*blocks[block], table, out)
+                start, stop = blocks[block]
+                self._scores(start, stop, table, out[start:stop])
 
         run_blocks(task, len(blocks))
         return out
@@ -135,34 +137,37 @@ class DenseSamples:
         return out.reshape(-1), np.empty(0, np.int32), np.arange(len(features) + 1, dtype=np.int64) * self.n_rows
 
     def sandwich(
-        self, table: Array, curvature: Array, weights: Array, out: Array, scores_out: Array | None = None
+        self, table: Array, weights: Array | None, change: Change, out: Array, scores_out: Array | None = None
     ) -> None:
         """Fill ``out`` with X.T @ H(X @ table), reading X once, and ``scores_out`` with X @ table.
 
-        H is the product of :func:`~deciban._kernels.logistic.apply_curvature`.
+        H multiplies by ``weights`` where there is one column; else ``change(start, stop, values)`` works in place on
+        the rows that it is given.
         """
-        scores = np.empty((self.n_rows, table.shape[1])) if scores_out is None else scores_out
+        n_columns = table.shape[1]
+        scores = np.empty((self.n_rows, n_columns)) if scores_out is None and weights is not None else scores_out
 
         def add(start: int, stop: int, total: Array) -> None:
-            if self._is_vector(table):
-                columns = table[:, 0], curvature[:, 0], _NOTHING
-                self._vector(self.X, *columns, start, stop, scores[:, 0], total[:, 0])
+            if weights is not None and scores is not None and self.n_features:
+                self._vector(self.X, table[:, 0], weights, _NOTHING, start, stop, scores[:, 0], total[:, 0])
                 return
-            X = self._scores(start, stop, table, scores)
-            values = scores[start:stop] if scores_out is None else scores[start:stop].copy()
-            logistic.apply_curvature(curvature[start:stop], weights[start:stop], 0, stop - start, values)
+            values = np.empty((stop - start, n_columns))
+            X = self._scores(start, stop, table, values)
+            if scores_out is not None:
+                scores_out[start:stop] = values
+            change(start, stop, values)
             self._add(X, values, total)
 
-        out[:] = self._summed(table.shape[1], add)
+        out[:] = self._summed(n_columns, add)
 
     def _is_vector(self, table: Array) -> bool:
         return table.shape[1] == 1 and self.n_features > 0
 
     def _scores(self, start: int, stop: int, table: Array, out: Array) -> Array:
         X = self.dense(slice(start, stop))
-        np.dot(X, table[: self.n_features], out=out[start:stop])
+        np.dot(X, table[: self.n_features], out=out)
         if self.intercept:
-            out[start:stop] += table[-1]
+            out += table[-1]
         return X
 
     def _add(self, X: Array, values: Array, out: Array) -> None:
@@ -313,10 +318,10 @@ class SparseSamples(SparseColumns):
         """Return some samples, dense and in double precision."""
         return np.asarray(self._whole[rows].toarray()).astype(np.float64, copy=False)
 
-    def scores(self, table: Array) -> Array:
+    def scores(self, table: Array, out: Array | None = None) -> Array:
         """Return X @ table."""
         offset = table[-1] if self.intercept else np.zeros(table.shape[1])
-        out = aligned_empty((self.n_rows, table.shape[1]))
+        out = aligned_empty((self.n_rows, table.shape[1])) if out is None else out
         self._product(self.parts, table[: self.n_features], offset, False, self.n_rows, out)
         return out
 
@@ -344,17 +349,17 @@ class SparseSamples(SparseColumns):
         return out
 
     def sandwich(
-        self, table: Array, curvature: Array, weights: Array, out: Array, scores_out: Array | None = None
+        self, table: Array, _weights: Array | None, change: Change, out: Array, scores_out: Array | None = None
     ) -> None:
         """As :meth:`DenseSamples.sandwich`, in two passes."""
         values = self.scores(table)
         blocks = cut(self.n_rows, max(1, _SMALL // table.shape[1]))
 
         def task(block: int, _: int) -> None:
-            start, stop = blocks[block]
+            rows = slice(*blocks[block])
             if scores_out is not None:
-                scores_out[start:stop] = values[start:stop]
-            logistic.apply_curvature(curvature, weights, start, stop, values)
+                scores_out[rows] = values[rows]
+            change(rows.start, rows.stop, values[rows])
 
         run_blocks(task, len(blocks))
         self._gathered(self._flipped, values, squared=False, out=out)
