@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import deciban
 import deciban.naive_bayes as ours
+from deciban._class_sums import count_sparse
 from deciban._kernels import counts
 from deciban.naive_bayes import _counts as counting
 
@@ -68,7 +69,7 @@ def test_sums_of_rows(binary, X, data):
     expected, _ = reference.count(dense, codes, n_classes)
     for n_threads in (1, 2, 5):
         with deciban.config_context(n_threads=n_threads):
-            table, trouble = counting.count_sparse(
+            table, trouble = count_sparse(
                 (X.data, X.indices, X.indptr), codes, n_classes, X.shape[1], NO_WEIGHTS, binary, 0.0
             )
         assert trouble == 0

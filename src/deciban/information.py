@@ -20,10 +20,10 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import entries
+from deciban._class_sums import count_dense, count_sparse
 from deciban._kernels import divergences
 from deciban._measures import BLOCK, Array, Measured, logarithms, measure, products, rows, shares, unit
 from deciban._parallel import cut, run_blocks
-from deciban.naive_bayes import _counts as counting
 from deciban.special import logsumexp, normalize_log_joint, rel_entr
 
 __all__ = [
@@ -595,11 +595,11 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     codes = codes.astype(np.int32)
     none = np.empty(0)
     if sp.issparse(samples):
-        present, _ = counting.count_sparse(
+        present, _ = count_sparse(
             entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
         )
     else:
-        present, _ = counting.count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
+        present, _ = count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
     present = present.astype(np.float64, copy=False)
     size = np.bincount(codes, minlength=len(classes))
     share = size / max(len(codes), 1)
@@ -676,7 +676,8 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     if normalize:
         np.maximum(D, 0.0, out=D)  # rounding
     if some:
-        D[np.asarray(P @ impossible.T.astype(dense.dtype)) > 0] = np.inf
+        ruled_out = impossible.astype(dense.dtype)
+        D[(np.asarray(P @ ruled_out.T) if sp.issparse(P) else products(P, ruled_out)) > 0] = np.inf
     _without_rows_of_zero(D, P, Q, normalize)
     D *= D.dtype.type(unit(base))
     return D

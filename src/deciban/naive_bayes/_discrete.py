@@ -10,6 +10,7 @@ import sklearn.naive_bayes as parent
 from sklearn.utils.validation import check_is_fitted
 
 from deciban._arrays import CSR_TYPES, DATA_DTYPES, Array, entries, malformed
+from deciban._class_sums import count_dense, count_sparse, group_rows
 from deciban._fallback import REPLACED, fall_back, methods, overrides
 from deciban._kernels import counts
 from deciban._lazy import Lazy, LazyAttribute, unchanged_on_error
@@ -160,7 +161,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                 whole = table.dtype == np.uint16 and not len(weights) and (binary or not wide)
                 if whole and counting.grow_rows[dtypes](*parts, codes, binary, threshold, table, done):
                     return self
-                order, _ = counting.group_rows(codes, len(self.classes_))
+                order, _ = group_rows(codes, len(self.classes_))
                 table = cells.wide()
                 scratch = np.zeros(table.shape[1])
                 counting.merge_rows[dtypes](*parts, codes, order, weights, binary, threshold, scratch, table, done)
@@ -217,7 +218,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
         binary, threshold = self._threshold(rows.dtype)
         n_classes, strays = len(self.classes_), codes.min(initial=0) < 0  # rows that count for no class
         if isinstance(rows, np.ndarray):
-            table, trouble = counting.count_dense(rows, codes, n_classes, weights, binary, threshold)
+            table, trouble = count_dense(rows, codes, n_classes, weights, binary, threshold)
             return table, trouble | (counts.NEGATIVE if strays and (rows < 0).any() else 0)
         parts = entries(rows)
         if strays:
@@ -226,9 +227,7 @@ class _CountingNB(LinearPosterior, Generates, Twin):
                 raise malformed(rows)
             if trouble & counts.NONFINITE or (trouble and self._non_negative):
                 return np.empty((0, 0)), trouble
-        table, trouble = counting.count_sparse(
-            parts, codes, len(self.classes_), rows.shape[1], weights, binary, threshold
-        )
+        table, trouble = count_sparse(parts, codes, len(self.classes_), rows.shape[1], weights, binary, threshold)
         if trouble & counts.MALFORMED:
             raise malformed(rows)
         return table, trouble
