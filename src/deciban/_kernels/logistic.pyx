@@ -150,20 +150,21 @@ def apply_curvature(
     `state` is what :func:`evaluate` left: for one column its curvature, else its residual.
     """
     cdef Py_ssize_t row, k, n = state.shape[1]
-    cdef double mean
+    cdef double mean, own
     _check_curvature(state, codes, weights, start, stop, values)
     with nogil:
         for row in range(start, stop):
             if n == 1:
                 values[row, 0] *= state[row, 0]
                 continue
-            mean = weights[row] * values[row, codes[row]]
+            own = weights[row] * values[row, codes[row]]
+            mean = own
             for k in range(n):
                 mean += state[row, k] * values[row, k]
             mean = mean / weights[row] if weights[row] > 0.0 else 0.0
             for k in range(n):
-                values[row, k] = (
-                    state[row, k] + (weights[row] if k == codes[row] else 0.0)) * (values[row, k] - mean)
+                values[row, k] = state[row, k] * (values[row, k] - mean)
+            values[row, codes[row]] += own - weights[row] * mean
 
 
 def diagonal(
