@@ -41,10 +41,11 @@ from scipy.linalg.cython_blas cimport dgemv, sgemv
 
 import numpy as np
 
-from deciban._kernels.layers cimport Network, backward, forward, network, real_t, slope, table
+from deciban._kernels.layers cimport Network, backward, forward, network, slope, table
 from deciban._kernels.pieces cimport INTERCEPTS, gradient_of, offset_of, optimiser, piece, step_of
 from deciban._kernels.random cimport stream_of
 from deciban._kernels.team cimport Team, team, team_phase, team_start
+from deciban._kernels.types cimport real_t
 
 NON_SATURATING, WASSERSTEIN = range(2)
 cdef enum Loss:

@@ -3,12 +3,13 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from deciban._kernels.layers cimport (
-    GELU, adam, backward_layer, drop, finish_layer, forward_layer, layer, multiply_sparse, network, real_t, sgd, slope,
+    GELU, adam, backward_layer, drop, finish_layer, forward_layer, layer, multiply_sparse, network, sgd, slope,
     softmax_loss, sparse_row, sum_rows, table,
 )
 from deciban._kernels.layers cimport loss as evaluate_loss
 from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.products cimport multiply_into_gradient, multiply_transposed
+from deciban._kernels.types cimport real_t
 
 cdef enum:
     BLOCK = 64        # rows of a block, at least

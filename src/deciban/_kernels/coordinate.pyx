@@ -27,13 +27,7 @@ l1-regularized logistic regression, Journal of Machine Learning Research 13 (201
 
 from libc.math cimport exp, fabs, log
 
-ctypedef fused data_t:
-    double
-    float
-
-ctypedef fused index_t:
-    int
-    long long
+from deciban._kernels.types cimport index_t, real_t
 
 
 cdef inline double _dot(const double* x, const int* rows, Py_ssize_t n, const double* values) noexcept nogil:
@@ -120,7 +114,7 @@ cdef void _check(
 
 
 def take(
-    const data_t[::1] data, const index_t[::1] rows, const index_t[::1] indptr, const long long[::1] features,
+    const real_t[::1] data, const index_t[::1] rows, const index_t[::1] indptr, const long long[::1] features,
     Py_ssize_t n_rows, const long long[::1] indptr_out, double[::1] data_out, int[::1] rows_out,
 ):
     """Copy the entries of some features, each a row of the transpose of X, to where `indptr_out` says.

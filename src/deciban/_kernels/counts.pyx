@@ -22,18 +22,9 @@ no whole number below 65,536, and what else is wrong is not known: to be done in
 from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
+from deciban._kernels.types cimport data_t, index_t
 
 ctypedef fused label_t:
-    int
-    long long
-
-ctypedef fused data_t:
-    double
-    float
-    int
-    long long
-
-ctypedef fused index_t:
     int
     long long
 

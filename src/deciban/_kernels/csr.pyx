@@ -8,13 +8,7 @@ Cost: one read of `indptr` and `indices` (4 or 8 bytes an entry), one read of `d
 bandwidth: 1.8M entries take about 0.5 ms.
 """
 
-ctypedef fused index_t:
-    int
-    long long
-
-ctypedef fused real_t:
-    float
-    double
+from deciban._kernels.types cimport index_t, real_t
 
 
 def check_indptr(const index_t[::1] indptr, Py_ssize_t n_rows, Py_ssize_t n_entries):

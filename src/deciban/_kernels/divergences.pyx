@@ -23,12 +23,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
-    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select, real_t,
+    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select,
 )
-
-ctypedef fused index_t:
-    int
-    long long
+from deciban._kernels.types cimport index_t, real_t
 
 cdef const divergences_float_ops* float_ops = divergences_float_select()
 cdef const divergences_double_ops* double_ops = divergences_double_select()

@@ -26,16 +26,10 @@ Sources: as in dual.c.
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from deciban._kernels.types cimport index_t, real_t
+
 ctypedef const double* row_in
 ctypedef double* row_out
-
-ctypedef fused data_t:
-    double
-    float
-
-ctypedef fused index_t:
-    int
-    long long
 
 cdef extern from "dual.h":
     enum:
@@ -88,7 +82,7 @@ cdef void _add(double cost, double square, const dual_terms* terms, double* sums
 
 
 cdef void _ask_for_row(
-    const data_t* data, const index_t* indices, Py_ssize_t begin, Py_ssize_t end, const double* alpha
+    const real_t* data, const index_t* indices, Py_ssize_t begin, Py_ssize_t end, const double* alpha
 ) noexcept nogil:
     cdef Py_ssize_t j
     ask_for(alpha)
@@ -98,7 +92,7 @@ cdef void _ask_for_row(
 
 
 def epoch(
-    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] squares,
+    const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] squares,
     const int[::1] codes, const double[::1] costs, const int32_t[::1] order, double scale, double[:, ::1] W,
     double[::1] offset, double[:, ::1] alpha, double[::1] sums,
 ):
@@ -195,7 +189,7 @@ def epoch(
 
 
 def epoch_dense(
-    const data_t[:, ::1] X, const double[::1] squares, const int[::1] codes, const double[::1] costs,
+    const real_t[:, ::1] X, const double[::1] squares, const int[::1] codes, const double[::1] costs,
     const int32_t[::1] order, double scale, double[:, ::1] W, double[::1] offset, double[:, ::1] alpha,
     double[::1] sums,
 ):
@@ -233,7 +227,7 @@ def epoch_dense(
             if o + 1 < order.shape[0]:
                 for f in range(0, n_features, 8):
                     ask_for(&X[order[o + 1], f])
-            if data_t is double:
+            if real_t is double:
                 x = &X[row, 0]
             else:
                 for f in range(n_features):
@@ -255,7 +249,7 @@ def epoch_dense(
 
 
 def epoch_one(
-    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] squares,
+    const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] squares,
     const int[::1] codes, const double[::1] costs, const int32_t[::1] order, double scale, double[::1] w,
     double[::1] offset, double[::1] alpha, double[::1] sums,
 ):
@@ -338,7 +332,7 @@ cdef void _check_rows(const int32_t[::1] order, const int[::1] codes, Py_ssize_t
 
 
 def add_rows(
-    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[:, ::1] values,
+    const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[:, ::1] values,
     Py_ssize_t n_columns, double[:, ::1] out,
 ):
     """Add X.T @ values to `out`, whose first `n_columns` columns are those of values; False as :func:`epoch`.

@@ -17,14 +17,11 @@ Source: I. Goodfellow, Y. Bengio, A. Courville, Deep Learning (2016), chapter 6.
 cimport numpy as np
 from libc.stdlib cimport free, malloc
 
-from deciban._kernels.layers cimport N_ACTIVATIONS, SOFTMAX, activate, all_finite, real_t, sparse_row
+from deciban._kernels.layers cimport N_ACTIVATIONS, SOFTMAX, activate, all_finite, sparse_row
 from deciban._kernels.products cimport multiply
+from deciban._kernels.types cimport index_t, real_t
 
 np.import_array()
-
-ctypedef fused index_t:
-    int
-    long long
 
 cdef enum:
     FEW = 3  # rows that are taken one at a time

@@ -28,15 +28,7 @@ Source: N. J. Higham, Accuracy and stability of numerical algorithms (2002), cha
 
 from libc.stdlib cimport free, malloc
 
-ctypedef fused data_t:
-    double
-    float
-    int
-    long long
-
-ctypedef fused index_t:
-    int
-    long long
+from deciban._kernels.types cimport data_t, index_t
 
 
 cdef extern from "largest.h":

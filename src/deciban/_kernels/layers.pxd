@@ -1,9 +1,7 @@
 # The building blocks of networks; layers.pyx says what they are.
 from libc.stdint cimport uint64_t
 
-ctypedef fused real_t:
-    double
-    float
+from deciban._kernels.types cimport real_t
 
 cdef extern from "layers.h":
     enum:

@@ -22,13 +22,7 @@ Machine Learning Research 9 (2008), 627-650.
 from libc.math cimport INFINITY, fabs
 from libc.string cimport memset
 
-ctypedef fused data_t:
-    double
-    float
-
-ctypedef fused index_t:
-    int
-    long long
+from deciban._kernels.types cimport index_t, real_t
 
 cdef extern from "vector.h":
     ctypedef struct vector_ops:
@@ -199,7 +193,7 @@ def probabilities(
 
 
 def dense_vector(
-    const data_t[:, ::1] X, const double[::1] table, const double[::1] curvature, const double[::1] values,
+    const real_t[:, ::1] X, const double[::1] table, const double[::1] curvature, const double[::1] values,
     Py_ssize_t start, Py_ssize_t stop, double[::1] scores_out, double[::1] out,
 ):
     """Do products of rows [start, stop) of dense samples with one column, which may end in an intercept.
@@ -215,7 +209,7 @@ def dense_vector(
     cdef bint intercept = n_given > n
     cdef double offset = table[n] if scored and intercept else 0.0
     cdef double[GROUP] buffer
-    cdef const data_t* x
+    cdef const real_t* x
     cdef const double* factors
     if (
         n == 0 or not 0 <= start <= stop <= n_rows or not n <= n_given <= n + 1
@@ -224,14 +218,14 @@ def dense_vector(
         or (added and not given and not scored)
     ):
         raise ValueError("X, coefficients and values do not agree in shape")
-    most = max(4, min(GROUP, GROUP_BYTES // (n * <Py_ssize_t> sizeof(data_t)) & ~3))
+    most = max(4, min(GROUP, GROUP_BYTES // (n * <Py_ssize_t> sizeof(real_t)) & ~3))
     with nogil:
         row = start
         while row < stop:
             size = min(stop - row, most)
             x = &X[row, 0]
             if scored:
-                if data_t is double:
+                if real_t is double:
                     single.multiply(x, size, n, &table[0], offset, &scores_out[row])
                 else:
                     single.multiply_narrow(x, size, n, &table[0], offset, &scores_out[row])
@@ -242,7 +236,7 @@ def dense_vector(
                     for i in range(size):
                         buffer[i] = curvature[row + i] * scores_out[row + i]
                     factors = buffer
-                if data_t is double:
+                if real_t is double:
                     single.add(x, size, n, factors, &out[0])
                 else:
                     single.add_narrow(x, size, n, factors, &out[0])
@@ -253,7 +247,7 @@ def dense_vector(
 
 
 def sparse_vector(
-    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] vector,
+    const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] vector,
     double offset, bint squared, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
 ):
     """Fill out[start:stop] with the rows of a CSR matrix (or of its entries squared) times a vector, plus the offset.

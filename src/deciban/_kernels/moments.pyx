@@ -25,12 +25,7 @@ Source: Chan, Golub, LeVeque, Algorithms for computing the sample variance (The 
 import numpy as np
 
 from deciban._kernels.prefetch cimport PREFETCH_L2
-
-ctypedef fused data_t:
-    double
-    float
-    int
-    long long
+from deciban._kernels.types cimport data_t
 
 cdef extern from "vector.h":
     ctypedef struct vector_ops:

@@ -30,11 +30,7 @@ Source: N. J. Higham, Accuracy and stability of numerical algorithms (2002), cha
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-ctypedef fused data_t:
-    double
-    float
-    int
-    long long
+from deciban._kernels.types cimport data_t
 
 
 cdef extern from "nearest.h":

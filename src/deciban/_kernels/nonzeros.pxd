@@ -1,5 +1,5 @@
 # Products that skip zeros; nonzeros.h says how.
-from deciban._kernels.layers cimport real_t
+from deciban._kernels.types cimport real_t
 
 cdef Py_ssize_t rows_at_once(Py_ssize_t n_inner) noexcept nogil
 cdef bint multiply_few(

@@ -1,7 +1,8 @@
 # A step of Adam on pieces of a network's parameters: each piece's gradient is made of the whole batch and used at once,
 # while it is in cache. Pieces do not depend on each other, nor on how many threads there are.
-from deciban._kernels.layers cimport adam, network, real_t, sum_rows, table
+from deciban._kernels.layers cimport adam, network, sum_rows, table
 from deciban._kernels.products cimport multiply_into_gradient
+from deciban._kernels.types cimport real_t
 
 cdef enum Kind:
     COEFFICIENTS  # rows [start, stop) of a layer's W

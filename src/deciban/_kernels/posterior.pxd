@@ -1,17 +1,5 @@
 # The loops of posterior.pyx over sparse rows, for kernels that check samples in another way.
-ctypedef fused data_t:
-    double
-    float
-    int
-    long long
-
-ctypedef fused index_t:
-    int
-    long long
-
-ctypedef fused real_t:
-    float
-    double
+from deciban._kernels.types cimport data_t, index_t, real_t
 
 cdef enum Answer:
     _JOINT, _LOG_POSTERIOR, _POSTERIOR, _LARGEST, _SHARES

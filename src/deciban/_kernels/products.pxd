@@ -1,5 +1,5 @@
 # Products of dense tables; products.pyx says how.
-from deciban._kernels.layers cimport real_t
+from deciban._kernels.types cimport real_t
 
 cdef void multiply(
     const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, Py_ssize_t n_out, real_t* out,

@@ -20,9 +20,10 @@ from libc.math cimport INFINITY, fabs, isfinite, log as log_, log1p
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
-    COLUMNS, STREAMED, exp_sum, real_t, reductions_double_ops, reductions_double_select, reductions_float_ops,
+    COLUMNS, STREAMED, exp_sum, reductions_double_ops, reductions_double_select, reductions_float_ops,
     reductions_float_select,
 )
+from deciban._kernels.types cimport real_t
 
 cdef const reductions_float_ops* float_ops = reductions_float_select()
 cdef const reductions_double_ops* double_ops = reductions_double_select()

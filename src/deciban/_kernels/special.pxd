@@ -1,8 +1,4 @@
 # The tables of loops of special.h.
-ctypedef fused real_t:
-    double
-    float
-
 ctypedef double (*double_sum)(
     const double* p, const double* q, Py_ssize_t n, double p_scale, double q_scale) noexcept nogil
 ctypedef double (*double_weighted)(

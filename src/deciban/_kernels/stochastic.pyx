@@ -33,14 +33,7 @@ from deciban._kernels.prefetch cimport PREFETCH, PREFETCH_L2
 from deciban._kernels.sample cimport (
     norms, sample_double_ops, sample_double_select, sample_float_ops, sample_float_select,
 )
-
-ctypedef fused real_t:
-    double
-    float
-
-ctypedef fused index_t:
-    int
-    long long
+from deciban._kernels.types cimport index_t, real_t
 
 cdef const sample_double_ops* double_ops = sample_double_select()
 cdef const sample_float_ops* float_ops = sample_float_select()

@@ -14,6 +14,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from deciban._kernels.terms cimport Terms, terms_give_up_slots, terms_t
+from deciban._kernels.types cimport data_t, index_t
 
 np.import_array()
 
@@ -218,17 +219,6 @@ cdef int _bits(Py_ssize_t n_ids) noexcept nogil:
     return bits
 
 
-ctypedef fused index_t:
-    int
-    long long
-
-ctypedef fused value_t:
-    int
-    long long
-    float
-    double
-
-
 @cython.final
 cdef class Counter:
     """Counts documents into rows of entries; one for each thread.
@@ -345,7 +335,7 @@ cdef class Counter:
             raise MemoryError("no memory to sort rows")
 
     def write(self, Py_ssize_t start, const int[::1] column, bint binary, index_t[::1] indices_out,
-              value_t[::1] data_out):
+              data_t[::1] data_out):
         """Write the entries from `start` on as columns and values: column[id] (None: id), and count or 1."""
         cdef Py_ssize_t i, n = indices_out.shape[0]
         cdef const entry_t* entries = self.c.entries + start
@@ -363,7 +353,7 @@ cdef class Counter:
                     data_out[i] = 1
             else:
                 for i in range(n):
-                    data_out[i] = <value_t> entries[i].count
+                    data_out[i] = <data_t> entries[i].count
 
 
 def count_few(Analyzer analyzer, Documents documents, Terms terms, order, Py_ssize_t n_columns, bint binary):

@@ -31,11 +31,12 @@ from numpy.random.c_distributions cimport random_standard_normal_fill, random_st
 
 from deciban._kernels.layers cimport (
     GELU, LOGISTIC_ENTROPY, SOFTMAX_ENTROPY, Network, adam, backward, finish_layer, forward, forward_layer, loss,
-    multiply_sparse, network, real_t, table,
+    multiply_sparse, network, table,
 )
 from deciban._kernels.pieces cimport GIVEN, gradient_of, offset_of, optimiser, piece, step_of
 from deciban._kernels.random cimport stream_of
 from deciban._kernels.team cimport Team, team_phase, team_start
+from deciban._kernels.types cimport real_t
 
 BERNOULLI, GAUSSIAN, MULTINOMIAL = range(3)
 cdef enum Likelihood:

@@ -13,13 +13,7 @@ Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008
 from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t
 
-ctypedef fused index_t:
-    int
-    long long
-
-ctypedef fused real_t:
-    float
-    double
+from deciban._kernels.types cimport index_t, real_t
 
 cdef enum:
     NORM_NONE = 0
