@@ -22,6 +22,7 @@ no whole number below 65,536, and what else is wrong is not known: to be done in
 from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
+from deciban._kernels.trouble cimport _MALFORMED, _NEGATIVE, _NONFINITE, _WIDE
 from deciban._kernels.types cimport data_t, index_t
 
 ctypedef fused label_t:
@@ -38,12 +39,7 @@ cdef enum:
     CELL_AHEAD = 32  # entries
     WHOLE = 1 << 16  # where numbers are no longer of 16 bits
 
-MALFORMED, NONFINITE, NEGATIVE, WIDE = 1, 2, 4, 8
-cdef enum Trouble:
-    _MALFORMED = 1
-    _NONFINITE = 2
-    _NEGATIVE = 4
-    _WIDE = 8
+MALFORMED, NONFINITE, NEGATIVE, WIDE = _MALFORMED, _NONFINITE, _NEGATIVE, _WIDE
 
 
 def find_labels(const label_t[:] y, long long smallest, unsigned char[::1] present):

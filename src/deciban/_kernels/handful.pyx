@@ -24,8 +24,9 @@ from libc.stdlib cimport free, malloc
 
 from deciban._kernels.hooks cimport replaces
 from deciban._kernels.posterior cimport (
-    _JOINT, _LARGEST, _LOG_POSTERIOR, _SHARES, _UNDEFINED, _dense_row, _sigmoids, _sparse_rows,
+    _JOINT, _LARGEST, _LOG_POSTERIOR, _SHARES, _dense_row, _sigmoids, _sparse_rows,
 )
+from deciban._kernels.trouble cimport _UNDEFINED
 
 from scipy.sparse import csr_array, csr_matrix
 

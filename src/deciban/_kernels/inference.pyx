@@ -19,6 +19,7 @@ from libc.stdlib cimport free, malloc
 
 from deciban._kernels.layers cimport N_ACTIVATIONS, SOFTMAX, activate, all_finite, sparse_row
 from deciban._kernels.products cimport multiply
+from deciban._kernels.trouble cimport _MALFORMED, _NONFINITE
 from deciban._kernels.types cimport index_t, real_t
 
 np.import_array()
@@ -28,8 +29,7 @@ cdef enum:
     MOST = 2147483647
 
 # What `apply_rows` and `apply_sparse_rows` return besides 0.
-NONFINITE = 1
-MALFORMED = 2
+NONFINITE, MALFORMED = _NONFINITE, _MALFORMED
 
 cdef struct map:
     Py_ssize_t n_in
@@ -125,7 +125,7 @@ cdef int _answer(
     cdef Py_ssize_t n_few = max(widest, n_in)
     cdef real_t* room
     if not all_finite(x, n_rows * n_in):
-        return 1
+        return _NONFINITE
     room = <real_t*> malloc(2 * n_rows * widest * sizeof(real_t) + n_few * (sizeof(real_t) + sizeof(int)))
     if room == NULL:
         return -1
@@ -240,7 +240,7 @@ def apply_sparse_rows(
     for row in range(start, stop):
         begin, end = indptr[row], indptr[row + 1]
         if begin < 0 or end < begin or end > n_entries:
-            return 2
+            return _MALFORMED
         n_few = max(n_few, end - begin)
     maps = _maps(coefs, intercepts, np.NPY_FLOAT64 if real_t is double else np.NPY_FLOAT32, n_features, out.shape[1])
     widest = _widest(maps, n_layers)
@@ -256,11 +256,11 @@ def apply_sparse_rows(
             for k in range(n):
                 j = indices[begin + k]
                 if not 0 <= j < n_features:
-                    trouble = 2
+                    trouble = _MALFORMED
                     break
                 columns[k] = <int> j
             if trouble == 0 and n and not all_finite(&data[begin], n):
-                trouble = 1
+                trouble = _NONFINITE
             if trouble:
                 break
             sparse_row(

@@ -6,6 +6,7 @@
  * Cost: for two entries and 32 classes two shuffles, two multiplications and two additions of 64 bytes.
  */
 #include "largest.h"
+#include "trouble.h"
 
 #include <float.h>
 #include <math.h>
@@ -363,7 +364,7 @@ static int rows(const largest_rows_in *X, const largest_table *table, int binary
     for (ptrdiff_t row = start; row < stop; row++) {
         ptrdiff_t begin = place(X->indptr, X->index_bytes, row), end = place(X->indptr, X->index_bytes, row + 1);
         if (begin < 0 || end < begin || end > X->n_entries) {
-            return LARGEST_MALFORMED;
+            return TROUBLE_MALFORMED;
         }
         double size = 0.0;
         if (real_sums) {
@@ -380,7 +381,7 @@ static int rows(const largest_rows_in *X, const largest_table *table, int binary
                 }
             }
             if (!load_indices(X->indices, X->index_bytes, j, n, table->n_features - 1, places)) {
-                return LARGEST_MALFORMED;
+                return TROUBLE_MALFORMED;
             }
             /* the entries after these are only asked for, but not before they are known to lie in the table */
             ptrdiff_t n_next = X->n_entries - j - n < LARGEST_CHUNK ? X->n_entries - j - n : LARGEST_CHUNK;
@@ -416,7 +417,7 @@ static int rows(const largest_rows_in *X, const largest_table *table, int binary
         }
         largest_out[row] = best;
     }
-    return nonfinite ? LARGEST_NONFINITE : 0;
+    return nonfinite ? TROUBLE_NONFINITE : 0;
 }
 
 const largest_ops TIER_NAME(largest_ops) = {pack, rows};

@@ -7,7 +7,7 @@
 
 #include "tier.h"
 
-enum { LARGEST_CHUNK = 64, LARGEST_SLACK = 64, LARGEST_MALFORMED = 1, LARGEST_NONFINITE = 2 };
+enum { LARGEST_CHUNK = 64, LARGEST_SLACK = 64 };
 
 /* Numbers of a CSR matrix: floating-point or not, of 4 or 8 bytes. */
 typedef struct {

@@ -28,6 +28,7 @@ Source: N. J. Higham, Accuracy and stability of numerical algorithms (2002), cha
 
 from libc.stdlib cimport free, malloc
 
+from deciban._kernels.trouble cimport _MALFORMED, _NONFINITE
 from deciban._kernels.types cimport data_t, index_t
 
 
@@ -62,7 +63,7 @@ cdef extern from "largest.h":
 
 cdef const largest_ops* ops = largest_ops_select()
 
-MALFORMED, NONFINITE = 1, 2
+MALFORMED, NONFINITE = _MALFORMED, _NONFINITE
 UNITS = 32767.0 * 256.0  # from the middle to the farthest that a cell can hold
 cdef enum:
     _LINE = 64  # bytes
@@ -118,7 +119,7 @@ def largest_rows(
         raise ValueError("cells, offset and output do not agree in shape")
     X.n_entries = indices.shape[0]
     if data.shape[0] != X.n_entries or stop >= indptr.shape[0] or stop <= start:
-        return MALFORMED
+        return _MALFORMED
     X.data, X.indices = &data[0] if X.n_entries else NULL, &indices[0] if X.n_entries else NULL
     X.indptr = &indptr[0]
     X.is_real = data_t is double or data_t is float

@@ -4,11 +4,6 @@ from deciban._kernels.types cimport data_t, index_t, real_t
 cdef enum Answer:
     _JOINT, _LOG_POSTERIOR, _POSTERIOR, _LARGEST, _SHARES
 
-cdef enum Trouble:
-    _MALFORMED = 1
-    _NONFINITE = 2
-    _UNDEFINED = 4
-
 cdef int _sparse_rows(
     const data_t* data, const index_t* indices, const index_t* indptr, Py_ssize_t n_entries,
     const real_t* table, Py_ssize_t n_features, Py_ssize_t n_classes, const double* offset,

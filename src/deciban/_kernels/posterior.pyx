@@ -17,15 +17,13 @@ Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008
 """
 
 from libc.float cimport DBL_MAX
+from libc.math cimport fabs
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
-
 from deciban._kernels.special cimport elementwise_double_ops, elementwise_double_select
-
-from libc.math cimport fabs
-
+from deciban._kernels.trouble cimport _MALFORMED, _NONFINITE, _UNDEFINED
 
 cdef extern from "vector.h":
     ctypedef struct vector_ops:
@@ -67,7 +65,7 @@ cdef enum:
     FEATURES = 512  # of a tile: 128 KB with VECTOR_ROWS rows
 
 JOINT, LOG_POSTERIOR, POSTERIOR, LARGEST, SHARES = range(5)
-MALFORMED, NONFINITE, UNDEFINED = 1, 2, 4
+MALFORMED, NONFINITE, UNDEFINED = _MALFORMED, _NONFINITE, _UNDEFINED
 
 
 cdef inline Py_ssize_t _argmax(const double* values, Py_ssize_t n) noexcept nogil:
