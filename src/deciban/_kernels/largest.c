@@ -228,33 +228,26 @@ static int32_t load_whole(const largest_rows_in *X, ptrdiff_t j, ptrdiff_t n, in
     return wide ? MOST_WHOLE + 1 : sum;
 }
 
-#define LOAD_REAL(type)                                       \
-    for (ptrdiff_t i = 0; i < n; i++) {                       \
+/* Each `value` makes an x and a term of the sum. */
+#define LOAD(type, its_x, term)                                \
+    for (ptrdiff_t i = 0; i < n; i++) {                        \
         double value = (double)((const type *)X->data)[j + i]; \
-        x[i] = (float)value;                                  \
-        outside |= !(fabs(value) <= DBL_MAX);                 \
-        sum += fabs(value);                                   \
+        outside |= !(fabs(value) <= DBL_MAX);                  \
+        x[i] = its_x;                                          \
+        sum += term;                                           \
     }
 
 static double load_real(const largest_rows_in *X, ptrdiff_t j, ptrdiff_t n, float *restrict x, int *nonfinite) {
     int outside = 0;
     double sum = 0.0;
     if (X->data_bytes == 8) {
-        LOAD_REAL(double)
+        LOAD(double, (float)value, fabs(value))
     } else {
-        LOAD_REAL(float)
+        LOAD(float, (float)value, fabs(value))
     }
     *nonfinite |= outside;
     return sum;
 }
-
-#define LOAD_ONES(type)                                        \
-    for (ptrdiff_t i = 0; i < n; i++) {                        \
-        double value = (double)((const type *)X->data)[j + i]; \
-        outside |= !(fabs(value) <= DBL_MAX);                  \
-        x[i] = value > threshold;                              \
-        sum += x[i];                                           \
-    }
 
 /* 1 where the number is above the threshold, else 0; returns how many ones. */
 static int32_t load_ones(const largest_rows_in *X, ptrdiff_t j, ptrdiff_t n, double threshold, int16_t *restrict x,
@@ -262,13 +255,13 @@ static int32_t load_ones(const largest_rows_in *X, ptrdiff_t j, ptrdiff_t n, dou
     int32_t sum = 0;
     int outside = 0;
     if (X->is_real && X->data_bytes == 8) {
-        LOAD_ONES(double)
+        LOAD(double, value > threshold, x[i])
     } else if (X->is_real) {
-        LOAD_ONES(float)
+        LOAD(float, value > threshold, x[i])
     } else if (X->data_bytes == 8) {
-        LOAD_ONES(int64_t)
+        LOAD(int64_t, value > threshold, x[i])
     } else {
-        LOAD_ONES(int32_t)
+        LOAD(int32_t, value > threshold, x[i])
     }
     *nonfinite |= outside;
     return sum;
