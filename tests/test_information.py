@@ -16,13 +16,14 @@ from sklearn.feature_selection import SelectKBest, mutual_info_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mutual_info_score
 from sklearn.mixture import GaussianMixture
-from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.naive_bayes import ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KernelDensity
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 import deciban
 from deciban import information
+from deciban.generative import GAN
 from deciban.information import (
     bayes_posterior,
     conditional_probability,
@@ -828,8 +829,12 @@ def test_models_in_pipelines_and_odd_labels():
     assert cross_entropy(pipeline, documents, labels[:, np.newaxis]) == expected
     with pytest.raises(TypeError, match="SVC has no probabilities"):
         cross_entropy(SVC().fit(counts, labels), counts, labels)
-    with pytest.raises(TypeError, match="does not model samples"):
-        log_likelihood(IsolationForest(n_estimators=2).fit(counts), counts)
+    gan = GAN(max_iter=1, random_state=0).fit(counts.toarray())
+    for model in (IsolationForest(n_estimators=2).fit(counts), ComplementNB().fit(counts, labels), gan):
+        with pytest.raises(TypeError, match=f"scores of {type(model).__name__} are no likelihoods"):
+            log_likelihood(model, counts.toarray())
+        with pytest.raises(TypeError, match="are no likelihoods"):
+            perplexity(model, counts.toarray())
 
 
 UNUSUAL = [0.0, -0.0, 1.0, 0.5, 5e-324, 1e-310, 3e-308, 1e-290, 1e-250, 1e250, 1e300, 1.7e308, -1.0, np.inf, np.nan]

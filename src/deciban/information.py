@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 
+# Classes whose scores are no logarithms of probabilities: those of complements, of a discriminator.
+_NO_LIKELIHOODS = {"ComplementNB", "GAN"}
+
+
 def _is_model(value: Any) -> bool:
     return any(hasattr(value, name) for name in ("predict", "predict_proba", "score_samples"))
 
@@ -308,7 +312,7 @@ def log_likelihood(
     ValueError
         As :func:`entropy`; or if a label is none of the model's classes.
     TypeError
-        If a model cannot say what is asked.
+        If a model cannot say what is asked, as a GAN and ComplementNB cannot say how likely samples are.
 
     References
     ----------
@@ -325,9 +329,11 @@ def log_likelihood(
             return _log_likelihood_of_labels(p, X, y, weights)[0] * unit(base)
         if isinstance(p, Pipeline):
             p, X = p[-1], p[:-1].transform(X)
+        if isinstance(p, OutlierMixin) or not _NO_LIKELIHOODS.isdisjoint(cls.__name__ for cls in type(p).__mro__):
+            raise TypeError(f"the scores of {type(p).__name__} are no likelihoods of samples")
         if hasattr(p, "predict_joint_log_proba"):
             scores = logsumexp(p.predict_joint_log_proba(X), axis=1)
-        elif hasattr(p, "score_samples") and not isinstance(p, OutlierMixin):  # whose scores are no likelihoods
+        elif hasattr(p, "score_samples"):
             scores = np.asarray(p.score_samples(X))
         else:
             raise TypeError(f"{type(p).__name__} does not model samples: give the labels y")

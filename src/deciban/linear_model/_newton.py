@@ -44,6 +44,7 @@ _SAMPLES = 1 << 17  # cells of a block of samples, times columns, of which a Hes
 _CELLS = 1 << 15  # of a block of vector arithmetic: four vectors of that size stay in L2
 _PART = 5  # of the rows, one is enough to begin with
 _ROWS_EACH = 40  # coefficient, at least, in such a part
+_SURE = 0.01  # of what is tolerated: with the whole Hessian another step is cheap and squares what is left
 _STALE = 3  # products for a direction: a preconditioner that lets it take more is made anew
 _PART_ITER = 20  # iterations for it, at most: together they cost no more than three of all rows
 _PART_TOL = 1e-2  # far below how far apart its minimum and that of all rows are
@@ -389,8 +390,8 @@ def minimise(
 ) -> Result:
     """Minimise from ``table`` on; f is known to fall nowhere below ``bound``; ``report`` hears of each iteration's end.
 
-    Done is when no component of the gradient is above ``tol`` and the last step lowered f by so little (1e-7 of it, at
-    the usual tol of 1e-4) that what is left cannot matter, or when rounding hides any further descent.
+    Done is when no component of the gradient is above ``tol`` and the last step lowered f by so little that what is
+    left cannot matter (see :func:`tolerated`), or when rounding hides any further descent.
     """
     samples = problem.samples
     direct = whole(problem)
@@ -414,7 +415,7 @@ def minimise(
         small = norm <= tol
         if not np.isfinite(norm):
             return Result(table, n_iter, False)
-        if norm == 0 or (small and left <= tolerated(tol, value)):
+        if norm == 0 or (small and left <= tolerated(tol, value) * (_SURE if direct else 1.0)):
             return Result(table, n_iter, True)
         if n_iter == max_iter:
             break
