@@ -17,7 +17,6 @@ Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008
 """
 
 from libc.float cimport DBL_MAX
-from libc.math cimport fabs
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -39,6 +38,7 @@ cdef extern from "vector.h":
         void (*accumulate_narrow_long)(
             const double* x, const int64_t* rows, Py_ssize_t n, Py_ssize_t ahead, const float* table,
             Py_ssize_t n_columns, double* out) noexcept nogil
+        int (*finite)(const double* x, Py_ssize_t n) noexcept nogil
         int (*product)(
             const double* x, Py_ssize_t n, const double* table, Py_ssize_t n_columns, double* out) noexcept nogil
         int (*product_narrow)(
@@ -138,8 +138,9 @@ cdef int _sparse_rows(
 ) noexcept nogil:
     cdef Py_ssize_t row, i, j, begin, end, k, n, size
     cdef index_t signs, last_feature = <index_t> min(n_features - 1, <Py_ssize_t> 0x7FFFFFFF)
-    cdef double[CHUNK] x
+    cdef double[CHUNK] copied
     cdef index_t[CHUNK] chosen
+    cdef const double* x
     cdef double* values
     cdef bint finite = True
     cdef int trouble = 0
@@ -161,19 +162,23 @@ cdef int _sparse_rows(
                 signs |= indices[j + i] | (last_feature - indices[j + i])
             if signs < 0:
                 return _MALFORMED
-            for i in range(n):
-                x[i] = <double> data[j + i]
-            if data_t is double or data_t is float:
+            if data_t is double:
+                x = data + j
+            else:
                 for i in range(n):
-                    finite &= fabs(x[i]) <= DBL_MAX
+                    copied[i] = <double> data[j + i]
+                x = copied
+            if data_t is double or data_t is float:
+                finite &= ops.finite(x, n)
             size = n
             if binary:
                 size = 0
                 for i in range(n):
-                    x[size], chosen[size] = x[i], indices[j + i]
-                    size += x[size] > threshold
+                    chosen[size] = indices[j + i]
+                    size += x[i] > threshold
                 for i in range(size):
-                    x[i] = 1.0
+                    copied[i] = 1.0
+                x = copied
             if size < n:
                 _accumulate(x, chosen, size, 0, table, n_classes, values)
             else:

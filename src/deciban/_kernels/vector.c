@@ -343,5 +343,5 @@ static void add_shifted(const double *restrict x, const double *restrict shift, 
 }
 
 const vector_ops TIER_NAME(vector_ops) = {
-    accumulate, accumulate_long, accumulate_narrow, accumulate_narrow_long, product, product_narrow, exp_shifted, normalize,
-    interleave, squared_distance, nearest, add_shifted};
+    accumulate, accumulate_long, accumulate_narrow, accumulate_narrow_long, are_finite, product, product_narrow,
+    exp_shifted, normalize, interleave, squared_distance, nearest, add_shifted};

@@ -21,6 +21,8 @@ typedef struct {
                               ptrdiff_t n_columns, double *out);
     void (*accumulate_narrow_long)(const double *x, const int64_t *rows, ptrdiff_t n, ptrdiff_t ahead,
                                    const float *table, ptrdiff_t n_columns, double *out);
+    /* Whether all of x is finite. */
+    int (*finite)(const double *x, ptrdiff_t n);
     /* out[k] = sum over i of x[i] * table[i][k] for every k in [0, n_columns); returns whether all of x is finite. */
     int (*product)(const double *x, ptrdiff_t n, const double *table, ptrdiff_t n_columns, double *out);
     int (*product_narrow)(const double *x, ptrdiff_t n, const float *table, ptrdiff_t n_columns, double *out);
