@@ -258,21 +258,28 @@ static void sum_rows(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *o
     }
 }
 #else
+/* Added in parts of eight terms, so that no sum rounds as often as a long row has terms. */
 static void sum_rows(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out) {
     for (; n_rows >= 8; n_rows -= 8, terms += 8 * n, out += 8) {
-        double a = 0.0, b = 0.0, c = 0.0, d = 0.0, e = 0.0, f = 0.0, g = 0.0, h = 0.0;
-        for (const real *t = terms; t < terms + n; t++) {
-            a += t[0], b += t[n], c += t[2 * n], d += t[3 * n];
-            e += t[4 * n], f += t[5 * n], g += t[6 * n], h += t[7 * n];
+        memset(out, 0, 8 * sizeof *out);
+        for (ptrdiff_t start = 0; start < n; start += 8) {
+            double a = 0.0, b = 0.0, c = 0.0, d = 0.0, e = 0.0, f = 0.0, g = 0.0, h = 0.0;
+            for (const real *t = terms + start; t < terms + (n - start < 8 ? n : start + 8); t++) {
+                a += t[0], b += t[n], c += t[2 * n], d += t[3 * n];
+                e += t[4 * n], f += t[5 * n], g += t[6 * n], h += t[7 * n];
+            }
+            out[0] += a, out[1] += b, out[2] += c, out[3] += d, out[4] += e, out[5] += f, out[6] += g, out[7] += h;
         }
-        out[0] = a, out[1] = b, out[2] = c, out[3] = d, out[4] = e, out[5] = f, out[6] = g, out[7] = h;
     }
     for (; n_rows > 0; n_rows--, terms += n, out++) {
-        double total = 0.0;
-        for (ptrdiff_t i = 0; i < n; i++) {
-            total += terms[i];
+        *out = 0.0;
+        for (ptrdiff_t start = 0; start < n; start += 8) {
+            double part = 0.0;
+            for (ptrdiff_t i = start; i < (n - start < 8 ? n : start + 8); i++) {
+                part += terms[i];
+            }
+            *out += part;
         }
-        *out = total;
     }
 }
 #endif
