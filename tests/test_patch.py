@@ -425,8 +425,8 @@ assert MultinomialNB.__module__ == "sklearn.naive_bayes"
 
     def test_threads_importing_at_once(self, python):
         code = """import deciban, importlib, sys, threading
-# What both import, and no package beside its own module: threads that import scikit-learn at once are not safe without us
-# either.
+# What both import, and no package beside its own module: threads that import scikit-learn at once are not safe
+# without us either.
 import sklearn.preprocessing
 sys.setswitchinterval(1e-5)
 names = ["sklearn.naive_bayes", "deciban.naive_bayes"]
