@@ -1,4 +1,4 @@
-"""The problems of special functions and of information measures, against SciPy, NumPy, numexpr, PyTorch and JAX."""
+"""The problems of special functions and of information measures, against SciPy, scikit-learn, NumPy and others."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -8,6 +8,10 @@ import numpy as np
 import scipy.spatial.distance
 import scipy.special
 import scipy.stats
+import sklearn.feature_selection
+import sklearn.metrics
+import sklearn.utils.extmath
+from data import counts
 from peers import load
 from work import Contender, Problem, Work
 
@@ -17,7 +21,7 @@ import deciban.special
 SHAPES = ((10_000, 1000), (1_000_000, 10))
 DTYPES = (np.float64, np.float32)
 # how many arrays of the size of the first one are read and written
-TRAFFIC = {"logsumexp": 1, "entropy": 1}
+TRAFFIC = {"logsumexp": 1, "entropy": 1, "xlogy": 3, "rel_entr": 3, "kl_div": 3}
 
 
 @lru_cache(maxsize=1)
@@ -43,10 +47,12 @@ def close(expected: Any, got: Any) -> bool:
 
 def plain(call: Callable[..., Any]) -> Callable[[Any], Work]:
     """Make the work of ``call(x, p, q, out)``."""
-    return lambda data: Work(lambda _: call(*data))
+    return lambda given: Work(lambda _: call(*given))
 
 
-def in_torch(call: Callable[..., Any], n_threads: int) -> Callable[[Any], Work]:
+def in_torch(
+    call: Callable[..., Any], n_threads: int, answer: Callable[[Any], Any] = lambda tensor: tensor.numpy()
+) -> Callable[[Any], Work]:
     """Make the work of ``call(torch, x, p, q, out)``."""
 
     def make(data: Any) -> Work:
@@ -57,7 +63,7 @@ def in_torch(call: Callable[..., Any], n_threads: int) -> Callable[[Any], Work]:
             torch.set_num_threads(n_threads)
             return call(torch, *tensors)
 
-        return Work(work, answer=lambda tensor: tensor.numpy())
+        return Work(work, answer=answer)
 
     return make
 
@@ -135,6 +141,7 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         lambda x, _p, _q, out: special.softmax(x, axis=1, out=out),
         {
             "NumPy": plain(lambda x, _p, _q, out: _numpy_softmax(x, out)),
+            "scikit-learn": plain(lambda x, *_: sklearn.utils.extmath.softmax(x)),
             "PyTorch": lambda torch, x, _p, _q, out: torch.softmax(x, 1, out=out),
             "JAX 2T": in_jax(lambda jax, x, *_: jax.nn.softmax(x, axis=1)),
         },
@@ -165,6 +172,42 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "JAX 2T": in_jax(lambda jax, x, *_: jax.nn.log_sigmoid(x)),
         },
     ),
+    "logit": (
+        lambda _x, p, _q, out: scipy.special.logit(p, out=out),
+        lambda _x, p, _q, out: special.logit(p, out=out),
+        {
+            "numexpr 2T": in_numexpr("log(p / (1 - p))", p=1),
+            "PyTorch": lambda torch, _x, p, _q, out: torch.logit(p, out=out),
+            "JAX 2T": in_jax(lambda jax, _x, p, _q: jax.scipy.special.logit(p)),
+        },
+    ),
+    "entr": (
+        lambda _x, p, _q, out: scipy.special.entr(p, out=out),
+        lambda _x, p, _q, out: special.entr(p, out=out),
+        {
+            "numexpr 2T": in_numexpr("-p * log(p)", p=1),
+            "PyTorch": lambda torch, _x, p, _q, out: torch.special.entr(p, out=out),
+            "JAX 2T": in_jax(lambda jax, _x, p, _q: jax.scipy.special.entr(p)),
+        },
+    ),
+    "rel_entr": (
+        lambda _x, p, q, out: scipy.special.rel_entr(p, q, out=out),
+        lambda _x, p, q, out: special.rel_entr(p, q, out=out),
+        {
+            "numexpr 2T": in_numexpr("p * log(p / q)", p=1, q=2),
+            "PyTorch": lambda torch, _x, p, q, out: torch.xlogy(p, p, out=out).sub_(torch.xlogy(p, q)),
+            "JAX 2T": in_jax(lambda jax, _x, p, q: jax.scipy.special.rel_entr(p, q)),
+        },
+    ),
+    "kl_div": (
+        lambda _x, p, q, out: scipy.special.kl_div(p, q, out=out),
+        lambda _x, p, q, out: special.kl_div(p, q, out=out),
+        {
+            "numexpr 2T": in_numexpr("p * log(p / q) - p + q", p=1, q=2),
+            "PyTorch": lambda torch, _x, p, q, out: torch.xlogy(p, p, out=out).sub_(torch.xlogy(p, q)).sub_(p).add_(q),
+            "JAX 2T": in_jax(lambda jax, _x, p, q: jax.scipy.special.kl_div(p, q)),
+        },
+    ),
     "xlogy": (
         lambda _x, p, q, out: scipy.special.xlogy(p, q, out=out),
         lambda _x, p, q, out: special.xlogy(p, q, out=out),
@@ -181,6 +224,14 @@ FUNCTIONS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
             "PyTorch": lambda torch, _x, p, *_: torch.special.entr(p).sum(1),
             "JAX 2T": in_jax(lambda jax, _x, p, _q: jax.scipy.special.entr(p).sum(1)),
             "JAX, of logarithms 2T": in_jax(lambda jax, _x, p, _q: -(p * jax.numpy.log(p)).sum(1)),
+        },
+    ),
+    "cross_entropy": (
+        lambda _x, p, q, _: -scipy.special.xlogy(p, q).sum(axis=1),
+        lambda _x, p, q, _: information.cross_entropy(p, q),
+        {
+            "PyTorch": lambda torch, _x, p, q, _: -torch.xlogy(p, q).sum(1),
+            "JAX 2T": in_jax(lambda jax, _x, p, q: -jax.scipy.special.xlogy(p, q).sum(1)),
         },
     ),
     "kl_divergence": (
@@ -222,7 +273,7 @@ def _contenders(name: str) -> tuple[Contender, ...]:
 
 
 def _problem(name: str, shape: tuple[int, int], dtype: type) -> Problem:
-    n_arrays = TRAFFIC.get(name, 3 if name == "xlogy" else 2)
+    n_arrays = TRAFFIC.get(name, 2)
     return Problem(
         "information" if name in information.__all__ else "special",
         f"{name}, {shape[0]:,} x {shape[1]:,}, {np.dtype(dtype).name}",
@@ -238,11 +289,84 @@ def _scipy_pairwise_kl(data: Any) -> Work:
     return Work(lambda _: np.array([scipy.special.rel_entr(p, Q).sum(axis=1) for p in P]))
 
 
-def _pairwise_contenders(name: str, reference: Callable[[Any], Work]) -> tuple[Contender, ...]:
-    def ours(data: Any) -> Work:
-        return Work(lambda _: getattr(information, name)(*data))
+def _scipy_pairwise_js(data: Any) -> Work:
+    P, Q = data
+    return Work(lambda _: scipy.spatial.distance.cdist(P, Q, "jensenshannon") ** 2)
 
-    return Contender("SciPy", 1, reference), Contender("deciban", 1, ours), Contender("deciban 2T", 2, ours)
+
+def _against(peer: str, reference: Callable[[Any], Work], call: Callable[..., Any]) -> tuple[Contender, ...]:
+    ours = plain(call)
+    return Contender(peer, 1, reference), Contender("deciban", 1, ours), Contender("deciban 2T", 2, ours)
+
+
+@lru_cache(maxsize=1)
+def affine(quick: bool, sparse: bool) -> tuple[Any, ...]:
+    """Return samples, coefficients of 20 classes and intercepts."""
+    rng = np.random.default_rng(0)
+    X = counts(quick).X.astype(np.float64) if sparse else arrays(quick, SHAPES[0], np.float64)[0]
+    return X, rng.normal(0, 0.1, (X.shape[1], 20)), rng.normal(0, 1, 20)
+
+
+def _affine_contenders(sparse: bool) -> tuple[Contender, ...]:
+    def reference(samples: Any) -> Work:
+        X, W, b = samples
+        return Work(lambda _: scipy.special.softmax(X @ W + b, axis=1))
+
+    found = _against("SciPy", reference, special.affine_softmax)
+    if not sparse:
+        found += tuple(
+            Contender(f"PyTorch {n}T", n, in_torch(lambda torch, X, W, b: torch.softmax(torch.addmm(b, X, W), 1), n))
+            for n in (1, 2)
+        )
+    return found
+
+
+def _log_joint_contenders() -> tuple[Contender, ...]:
+    def of_scipy(arrays: Any) -> Work:
+        def posteriors(_: Any) -> Any:
+            found = scipy.special.log_softmax(arrays[0], axis=1)
+            return found, np.exp(found), found.argmax(axis=1)
+
+        return Work(posteriors, answer=np.column_stack)
+
+    def ours(arrays: Any) -> Work:
+        return Work(lambda _: special.normalize_log_joint(arrays[0]), answer=np.column_stack)
+
+    def of_torch(n_threads: int) -> Callable[[Any], Work]:
+        def posteriors(torch: Any, x: Any, *_: Any) -> Any:
+            found = torch.log_softmax(x, 1)
+            return found, found.exp(), found.argmax(1)
+
+        return in_torch(posteriors, n_threads, np.column_stack)
+
+    return (
+        Contender("SciPy", 1, of_scipy),
+        Contender("deciban", 1, ours),
+        Contender("deciban 2T", 2, ours),
+        *(Contender(f"PyTorch {n}T", n, of_torch(n)) for n in (1, 2)),
+    )
+
+
+@lru_cache(maxsize=1)
+def presence(quick: bool) -> tuple[Any, Any]:
+    """Return which of 2,000 terms are in which document, and the documents' classes."""
+    samples = counts(quick)
+    return (samples.X[:, :2000] > 0).astype(np.int64).tocsr(), samples.y
+
+
+def _mutual_info_classif(samples: Any) -> Work:
+    X, y = samples
+    return Work(lambda _: sklearn.feature_selection.mutual_info_classif(X, y, discrete_features=True))
+
+
+@lru_cache(maxsize=1)
+def contingency(quick: bool) -> tuple[Any]:
+    """Return how often two variables of many values meet."""
+    return (np.random.default_rng(0).poisson(2.0, (100, 100) if quick else (1000, 1000)),)
+
+
+def _mutual_info_score(counts: Any) -> Work:
+    return Work(lambda _: sklearn.metrics.mutual_info_score(None, None, contingency=counts[0]))
 
 
 def _matrix_product(data: Any) -> Work:
@@ -257,10 +381,55 @@ PROBLEMS = [
         "pairwise_kl, 500 x 2,000 with 500 x 2,000",
         two_sets,
         (
-            *_pairwise_contenders("pairwise_kl", _scipy_pairwise_kl),
+            *_against("SciPy", _scipy_pairwise_kl, information.pairwise_kl),
             # not the answer, but the least that it can cost
             Contender("matrix product alone 2T", 2, _matrix_product, lambda _expected, _got: True),
         ),
         close,
+    ),
+    Problem(
+        "information",
+        "pairwise_js, 500 x 2,000 with 500 x 2,000",
+        two_sets,
+        _against("SciPy", _scipy_pairwise_js, information.pairwise_js),
+        close,
+    ),
+    Problem(
+        "information",
+        "mutual_information, 1,000 x 1,000",
+        contingency,
+        _against("scikit-learn", _mutual_info_score, partial(information.mutual_information, normalize=True)),
+        close,
+    ),
+    Problem(
+        "information",
+        "information_gain, 11,314 x 2,000, sparse",
+        presence,
+        _against("scikit-learn", _mutual_info_classif, information.information_gain),
+        close,
+    ),
+    Problem(
+        "special",
+        "affine_softmax, 10,000 x 1,000 x 20",
+        partial(affine, sparse=False),
+        _affine_contenders(sparse=False),
+        close,
+    ),
+    Problem(
+        "special",
+        "affine_softmax, 11,314 x 130,107 x 20, sparse",
+        partial(affine, sparse=True),
+        _affine_contenders(sparse=True),
+        close,
+    ),
+    *(
+        Problem(
+            "special",
+            f"normalize_log_joint, {shape[0]:,} x {shape[1]:,}, float64",
+            partial(arrays, shape=shape, dtype=np.float64),
+            _log_joint_contenders(),
+            close,
+        )
+        for shape in SHAPES
     ),
 ]
