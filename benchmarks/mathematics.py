@@ -365,8 +365,39 @@ def contingency(quick: bool) -> tuple[Any]:
     return (np.random.default_rng(0).poisson(2.0, (100, 100) if quick else (1000, 1000)),)
 
 
+@lru_cache(maxsize=1)
+def positive(quick: bool) -> tuple[Any]:
+    return (contingency(quick)[0] + 1.0,)
+
+
 def _mutual_info_score(counts: Any) -> Work:
     return Work(lambda _: sklearn.metrics.mutual_info_score(None, None, contingency=counts[0]))
+
+
+def _numpy_pmi(table: Any) -> Any:
+    joint = table / table.sum()
+    return np.log(joint / (joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)))
+
+
+# of a table of 1,000 x 1,000 positive counts: what NumPy does, and ours
+TABLES: dict[str, tuple[Any, Any]] = {
+    "conditional_probability": (
+        lambda table: table / table.sum(axis=1, keepdims=True),
+        lambda table: information.conditional_probability(table, 1),
+    ),
+    "pointwise_mutual_information": (
+        _numpy_pmi,
+        partial(information.pointwise_mutual_information, normalize=True),
+    ),
+    "log_likelihood": (
+        lambda table: (table * np.log(table / table.sum(axis=1, keepdims=True))).sum(axis=1),
+        lambda table: information.log_likelihood(table, table, normalize=True),
+    ),
+    "perplexity": (
+        lambda table: np.exp(scipy.stats.entropy(table, axis=1)),
+        partial(information.perplexity, normalize=True),
+    ),
+}
 
 
 def _matrix_product(data: Any) -> Work:
@@ -400,6 +431,16 @@ PROBLEMS = [
         contingency,
         _against("scikit-learn", _mutual_info_score, partial(information.mutual_information, normalize=True)),
         close,
+    ),
+    *(
+        Problem(
+            "information",
+            f"{name}, 1,000 x 1,000",
+            positive,
+            _against("NumPy", plain(reference), ours),
+            close,
+        )
+        for name, (reference, ours) in TABLES.items()
     ),
     Problem(
         "information",
