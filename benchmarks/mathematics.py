@@ -405,6 +405,29 @@ def _matrix_product(data: Any) -> Work:
     return Work(lambda _: P @ Q.T)
 
 
+# name, data, contenders
+OTHERS = (
+    (
+        "pairwise_js, 500 x 2,000 with 500 x 2,000",
+        two_sets,
+        _against("SciPy", _scipy_pairwise_js, information.pairwise_js),
+    ),
+    (
+        "mutual_information, 1,000 x 1,000",
+        contingency,
+        _against("scikit-learn", _mutual_info_score, partial(information.mutual_information, normalize=True)),
+    ),
+    *(
+        (f"{name}, 1,000 x 1,000", positive, _against("NumPy", plain(reference), ours))
+        for name, (reference, ours) in TABLES.items()
+    ),
+    (
+        "information_gain, 11,314 x 2,000, sparse",
+        presence,
+        _against("scikit-learn", _mutual_info_classif, information.information_gain),
+    ),
+)
+
 PROBLEMS = [
     *(_problem(name, shape, dtype) for name in FUNCTIONS for shape in SHAPES for dtype in DTYPES),
     Problem(
@@ -418,37 +441,7 @@ PROBLEMS = [
         ),
         close,
     ),
-    Problem(
-        "information",
-        "pairwise_js, 500 x 2,000 with 500 x 2,000",
-        two_sets,
-        _against("SciPy", _scipy_pairwise_js, information.pairwise_js),
-        close,
-    ),
-    Problem(
-        "information",
-        "mutual_information, 1,000 x 1,000",
-        contingency,
-        _against("scikit-learn", _mutual_info_score, partial(information.mutual_information, normalize=True)),
-        close,
-    ),
-    *(
-        Problem(
-            "information",
-            f"{name}, 1,000 x 1,000",
-            positive,
-            _against("NumPy", plain(reference), ours),
-            close,
-        )
-        for name, (reference, ours) in TABLES.items()
-    ),
-    Problem(
-        "information",
-        "information_gain, 11,314 x 2,000, sparse",
-        presence,
-        _against("scikit-learn", _mutual_info_classif, information.information_gain),
-        close,
-    ),
+    *(Problem("information", name, make, contenders, close) for name, make, contenders in OTHERS),
     Problem(
         "special",
         "affine_softmax, 10,000 x 1,000 x 20",
