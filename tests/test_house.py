@@ -18,10 +18,20 @@ SOURCES = sorted((ROOT / "src" / "deciban").rglob("*.py"))
 # A file imports only from floors below its own, or from its own floor without a circle.
 FLOORS = [
     {"_kernels"},
-    {"_arrays", "_class_sums", "_config", "_fallback", "_largest", "_lazy", "_parallel", "_predictions", "_rows"},
+    {
+        "_arrays",
+        "_class_sums",
+        "_config",
+        "_fallback",
+        "_largest",
+        "_lazy",
+        "_parallel",
+        "_predictions",
+        "_products",
+        "_rows",
+    },
     {
         "_generation",
-        "_measures",
         "_sklearn",
         "feature_extraction",
         "generative",

@@ -1,280 +1,20 @@
-"""Special functions of probability: those of SciPy's names, fused, on threads, exact at the edges.
-
-Drop-in for the functions of the same name in :mod:`scipy.special`, for float32 (kept) and float64, any memory layout,
-and what NumPy converts to them; complex and extended-precision input is left to SciPy. Next to them, a matrix product
-fused with its activation. Values are in nats.
-"""
+"""Sums of exponentials along axes, and what is made of them: logsumexp, softmax, posteriors."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse as sp
 import scipy.special
 
-from deciban._arrays import csr_parts
-from deciban._kernels import elementwise, posterior, reductions
+from deciban._kernels import reductions
 from deciban._parallel import cut, run_blocks
+from deciban.special._blocks import BLOCK, BLOCKS, Array, apart
 
-__all__ = [
-    "affine_sigmoid",
-    "affine_softmax",
-    "entr",
-    "expit",
-    "kl_div",
-    "log_expit",
-    "log_softmax",
-    "logit",
-    "logsumexp",
-    "normalize_log_joint",
-    "rel_entr",
-    "softmax",
-    "xlogy",
-]
-
-Array = npt.NDArray[Any]
-
-_DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
-# SciPy's loops of these have float32 for float32 alone; those of the others take small integers and float16 too
-_WIDENS = {"expit", "log_expit", "logit", "xlogy"}
-_BLOCK = 1 << 16  # values a block, at least: 50 us, and less than a core's L2
-_BLOCKS = 32  # of large arrays; between two blocks a thread waits for the interpreter, now and then long
 _LONG = 1 << 17  # values of a row that several threads share
-_AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
-
-
-# --- elementwise -----------------------------------------------------------------------------------------------------
-
-
-def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
-    """Call a ufunc; on threads if there is nothing unusual about its arguments and they are large."""
-    first = args[0]
-    if (
-        not options
-        and type(first) is np.ndarray
-        and first.dtype in _DTYPES
-        and first.size > _BLOCK
-        and all(
-            type(array) is np.ndarray and array.dtype == first.dtype and array.shape == first.shape
-            for array in (*args[1:], *(() if out is None else (out,)))
-        )
-        and all(_apart(array, out) for array in args)
-    ):
-        order = "C" if first.flags.c_contiguous else "F" if first.flags.f_contiguous else None
-        arrays = (*args, *(() if out is None else (out,)))
-        if order is not None and all(getattr(array.flags, f"{order.lower()}_contiguous") for array in arrays):
-            result = np.empty_like(first) if out is None else out
-            flat = [array.reshape(-1, order=order) for array in (*args, result)]
-            blocks = cut(first.size, max(_BLOCK, first.size // _BLOCKS))
-
-            def task(block: int, _: int) -> None:
-                part = slice(*blocks[block])
-                ufunc(*(array[part] for array in flat[:-1]), out=flat[-1][part])
-
-            run_blocks(task, len(blocks))
-            return result
-    dtypes = [np.asarray(arg).dtype for arg in args]
-    if any(dtype.char in "gFDG" for dtype in dtypes) or not {"dtype", "signature"}.isdisjoint(options):
-        return getattr(scipy.special, name)(*args, out=out, **options)
-    if name in _WIDENS and any(dtype.kind in "biu" or dtype == np.float16 for dtype in dtypes):
-        args = tuple(np.asarray(arg, dtype=np.float64) for arg in args)
-    return ufunc(*args, out=out, **options)
-
-
-def _apart(array: Array, out: Array | None) -> bool:
-    """Return whether writing to ``out``, or to the array itself, spoils nothing that has yet to be read."""
-    if out is None or not np.may_share_memory(array, out):
-        return True
-    return array.ctypes.data == out.ctypes.data and array.strides == out.strides
-
-
-def expit(x: Any, out: Any = None, **options: Any) -> Any:
-    """Return the logistic sigmoid, ``1 / (1 + exp(-x))``.
-
-    Parameters
-    ----------
-    x : array-like
-        Log-odds, in nats.
-    out : ndarray, default=None
-        Where to write the result.
-    **options
-        What NumPy's ufuncs take: ``where``, ``dtype``, ``casting`` and so on.
-
-    Returns
-    -------
-    p : ndarray or scalar
-        Of x's shape, float32 for float32 (and smaller integers), else float64.
-
-    References
-    ----------
-    J.-M. Muller, Elementary Functions: Algorithms and Implementation, 3rd edition, Birkhauser, 2016.
-
-    Examples
-    --------
-    >>> from deciban.special import expit
-    >>> expit([-1000.0, 0.0, 1000.0])
-    array([0. , 0.5, 1. ])
-    """
-    return _apply(elementwise.expit, "expit", (x,), out, options)
-
-
-def log_expit(x: Any, out: Any = None, **options: Any) -> Any:
-    """Return the logarithm of the logistic sigmoid, ``-log(1 + exp(-x))``.
-
-    Parameters
-    ----------
-    x : array-like
-        Log-odds, in nats.
-    out, **options
-        As for :func:`expit`.
-
-    Returns
-    -------
-    log_p : ndarray or scalar
-        Of x's shape.
-
-    Examples
-    --------
-    >>> from deciban.special import log_expit
-    >>> float(log_expit(-1000.0))
-    -1000.0
-    """
-    return _apply(elementwise.log_expit, "log_expit", (x,), out, options)
-
-
-def logit(x: Any, out: Any = None, **options: Any) -> Any:
-    """Return the log-odds ``log(x / (1 - x))``, the inverse of :func:`expit`.
-
-    Parameters
-    ----------
-    x : array-like
-        Probabilities; outside of [0, 1] the result is NaN.
-    out, **options
-        As for :func:`expit`.
-
-    Returns
-    -------
-    log_odds : ndarray or scalar
-        Of x's shape; accurate near 1/2 as well.
-
-    Examples
-    --------
-    >>> from deciban.special import logit
-    >>> logit([0.0, 0.5, 1.0])
-    array([-inf,   0.,  inf])
-    """
-    return _apply(elementwise.logit, "logit", (x,), out, options)
-
-
-def entr(x: Any, out: Any = None, **options: Any) -> Any:
-    """Return the terms of entropy, ``-x log(x)``; 0 at 0, -inf below.
-
-    Parameters
-    ----------
-    x : array-like
-        Probabilities.
-    out, **options
-        As for :func:`expit`.
-
-    Returns
-    -------
-    h : ndarray or scalar
-        Of x's shape, in nats.
-
-    Examples
-    --------
-    >>> from deciban.special import entr
-    >>> entr([0.0, 1.0])
-    array([ 0., -0.])
-    """
-    return _apply(elementwise.entr, "entr", (x,), out, options)
-
-
-def xlogy(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
-    """Return ``x log(y)``, which is 0 where x is 0 (unless y is NaN).
-
-    Parameters
-    ----------
-    x, y : array-like
-        Factor and argument; they broadcast.
-    out, **options
-        As for :func:`expit`.
-
-    Returns
-    -------
-    z : ndarray or scalar
-        In nats if x counts events.
-
-    Examples
-    --------
-    >>> from deciban.special import xlogy
-    >>> xlogy([0.0, 2.0], [0.0, 1.0])
-    array([0., 0.])
-    """
-    return _apply(elementwise.xlogy, "xlogy", (x, y), out, options)
-
-
-def rel_entr(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
-    """Return the terms of relative entropy, ``x log(x / y)``.
-
-    Parameters
-    ----------
-    x, y : array-like
-        Probabilities; they broadcast.
-    out, **options
-        As for :func:`expit`.
-
-    Returns
-    -------
-    d : ndarray or scalar
-        In nats; 0 where x is 0 and y is not negative, inf where either is negative or y alone is 0.
-
-    Examples
-    --------
-    >>> from deciban.special import rel_entr
-    >>> rel_entr([0.0, 1.0, 1.0], [1.0, 1.0, 0.0])
-    array([ 0.,  0., inf])
-    """
-    return _apply(elementwise.rel_entr, "rel_entr", (x, y), out, options)
-
-
-def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
-    """Return ``x log(x / y) - x + y``, the terms of a Kullback-Leibler divergence that are never negative.
-
-    Parameters
-    ----------
-    x, y : array-like
-        Masses, that need not sum to one; they broadcast.
-    out, **options
-        As for :func:`expit`.
-
-    Returns
-    -------
-    d : ndarray or scalar
-        In nats; y where x is 0 and y is not negative, inf where either is negative or y alone is 0.
-
-    Notes
-    -----
-    Where x is near y, SciPy's function loses the digits that cancel (all of them for a relative difference below 1e-8,
-    with negative results); this one does not. Where x or y is infinite, or x / y overflows or
-    vanishes, SciPy gives NaN or an infinity; the result here is the limit, or the number.
-
-    Examples
-    --------
-    >>> from deciban.special import kl_div
-    >>> round(float(kl_div(1.0, 1.0 + 2.0**-30)) * 2.0**61, 6)
-    1.0
-    """
-    return _apply(elementwise.kl_div, "kl_div", (x, y), out, options)
-
-
-# --- along an axis ---------------------------------------------------------------------------------------------------
 
 
 class _Turned:
@@ -328,7 +68,7 @@ def _real(x: Any) -> tuple[Array, np.dtype[Any]] | None:
 def _in_pieces(n_items: int, cost: int, task: Callable[[int, int], None]) -> None:
     """Call ``task(start, stop)`` for blocks of all items, each of ``cost`` values."""
     # whole tiles of short rows
-    size = max(1, -(-_BLOCK // max(cost, 1)), n_items // _BLOCKS)
+    size = max(1, -(-BLOCK // max(cost, 1)), n_items // BLOCKS)
     blocks = cut(n_items, size if size < 64 else -(-size // 64) * 64)
     run_blocks(lambda block, _: task(*blocks[block]), len(blocks))
 
@@ -483,7 +223,7 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
         and out.flags.writeable
         and (values.flags.c_contiguous or not values.flags.f_contiguous)
         and turned.whole(x3).strides == out.strides
-        and _apart(x3, out.reshape(x3.shape))
+        and apart(x3, out.reshape(x3.shape))
     )
     target = out.reshape(x3.shape) if direct else np.empty(x3.shape, values.dtype)
     if inner == 1 and n > _LONG and outer < 64:
@@ -512,7 +252,7 @@ def _softmax_row(row: Array, log: bool, out: Array) -> None:
         factor, largest = largest + rest, 0.0
     else:
         factor = np.nan
-    pieces = cut(len(row), _BLOCK)
+    pieces = cut(len(row), BLOCK)
 
     def task(block: int, _: int) -> None:
         part = slice(*pieces[block])
@@ -583,9 +323,6 @@ def log_softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     return _softmax(x, axis, out, log=True)
 
 
-# --- joint log-likelihoods, and products with an activation ----------------------------------------------------------
-
-
 def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     """Return log-posteriors, posteriors and the most probable class of rows of joint log-likelihoods.
 
@@ -630,121 +367,3 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     if len(x):
         _in_pieces(len(x), x.shape[1], task)
     return log_posterior, posterior_, largest
-
-
-def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
-    """Return the activation of ``X @ W + b``, made block by block so that a block is still in cache."""
-    sparse = sp.issparse(X)
-    dtype = np.float32 if {np.dtype(getattr(v, "dtype", float)) for v in (X, W)} == {np.dtype(np.float32)} else float
-    W = np.ascontiguousarray(W, dtype=dtype)
-    X = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
-    if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
-        raise ValueError(f"X and W must be matrices whose product exists, got shapes {X.shape} and {W.shape}")
-    b = np.zeros(W.shape[1], dtype) if b is None else np.ascontiguousarray(b, dtype=dtype)
-    if b.shape != (W.shape[1],):
-        raise ValueError(f"b must have shape ({W.shape[1]},), got {b.shape}")
-    out = np.empty((X.shape[0], W.shape[1]), dtype)
-    if out.size == 0:
-        return out
-    n_rows = max(64, _AFFINE_CELLS // W.shape[1])
-    if sparse:
-        data, indices, indptr = csr_parts(X)
-        data = data.astype(np.float64, copy=False)
-        table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
-        joint = out if dtype is float else np.empty(out.shape)
-        blocks = cut(len(out), max(1, min(n_rows, _BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
-        largest = np.empty(0, np.intp)
-
-        def task(block: int, _: int) -> None:
-            start, stop = blocks[block]
-            shape = table, offset, False, 0.0, posterior.JOINT
-            posterior.sparse_rows(data, indices, indptr, *shape, start, stop, joint, largest)
-            if joint is not out:
-                out[start:stop] = joint[start:stop]
-            activate(out[start:stop])
-
-        run_blocks(task, len(blocks))
-        return out
-    for start, stop in cut(len(out), n_rows):
-        block = np.matmul(X[start:stop], W, out=out[start:stop])  # BLAS has its own threads
-        np.add(block, b, out=block)
-        parts = cut(stop - start, -(-(stop - start) // 8))
-        run_blocks(partial(_activate_part, activate, block, parts), len(parts))
-    return out
-
-
-def _activate_part(
-    activate: Callable[[Array], None], block: Array, parts: list[tuple[int, int]], part: int, _: int
-) -> None:
-    activate(block[slice(*parts[part])])
-
-
-def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
-    """Return ``expit(X @ W + b)``, every block of rows while it is in cache.
-
-    Parameters
-    ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Samples; a sparse matrix is not made dense.
-    W : array-like of shape (n_features, n_outputs)
-        Weights.
-    b : array-like of shape (n_outputs,), default=None
-        Offsets; None for zeros.
-
-    Returns
-    -------
-    p : ndarray of shape (n_samples, n_outputs)
-        float32 if X and W are, else float64.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree, or the parts of a sparse matrix do not.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from deciban.special import affine_sigmoid
-    >>> affine_sigmoid(np.eye(2), [[0.0], [1000.0]])
-    array([[0.5],
-           [1. ]])
-    """
-
-    def activate(block: Array) -> None:
-        elementwise.expit(block, out=block)
-
-    return _affine(X, W, b, activate)
-
-
-def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
-    """Return ``softmax(X @ W + b, axis=1)``, every block of rows while it is in cache.
-
-    Parameters
-    ----------
-    X, W, b
-        As for :func:`affine_sigmoid`.
-
-    Returns
-    -------
-    p : ndarray of shape (n_samples, n_outputs)
-        float32 if X and W are, else float64; rows sum to one.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree, or the parts of a sparse matrix do not.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from deciban.special import affine_softmax
-    >>> affine_softmax(np.eye(2), [[0.0, 0.0], [0.0, 1000.0]])
-    array([[0.5, 0.5],
-           [0. , 1. ]])
-    """
-
-    def activate(block: Array) -> None:
-        block3 = block[:, :, np.newaxis]
-        reductions.softmax(block3, False, block3, 0, len(block))
-
-    return _affine(X, W, b, activate)

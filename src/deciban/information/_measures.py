@@ -11,15 +11,13 @@ import scipy.sparse as sp
 
 from deciban._arrays import csr_parts
 from deciban._kernels import divergences
-from deciban._kernels.products import multiply_tables
-from deciban._parallel import blas_on_one_thread, cut, run_blocks
+from deciban._parallel import cut, run_blocks
 
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
 
 BLOCK = 1 << 16  # terms that one task sums, at least
 _BLOCKS = 32  # of many rows
-_PRODUCT_ROWS = 128  # of one matrix by all of another, which is copied once for them
 
 
 def unit(base: float | str) -> float:
@@ -174,22 +172,6 @@ def _by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Ar
             divergences.dense_rows(measure, P, Q, normalize, weights, *blocks[block], out)
 
     run_blocks(task, len(blocks))
-    return out
-
-
-def products(P: Array, Q: Array) -> Array:
-    """Return P @ Q.T of dense rows, in single precision if both are."""
-    dtype = np.result_type(P, Q)
-    P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
-    out = np.empty((len(P), len(Q)), dtype)
-    blocks = cut(len(P), _PRODUCT_ROWS)
-    with blas_on_one_thread():  # which makes the products where the processor has no wide registers
-        run_blocks(
-            lambda block, _: multiply_tables(
-                P[slice(*blocks[block])], False, Q, True, False, out[slice(*blocks[block])]
-            ),
-            len(blocks),
-        )
     return out
 
 

@@ -1,0 +1,136 @@
+"""Divergences of every row of one set from every row of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from deciban._kernels import divergences
+from deciban._parallel import cut, run_blocks
+from deciban._products import products
+from deciban.information._distributions import entropy, js_divergence
+from deciban.information._measures import BLOCK, Array, logarithms, rows, unit
+from deciban.information._tables import conditional_probability
+
+
+def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
+    P, Q = rows(P, -1, "P"), rows(Q, -1, "Q")
+    if P.ndim != 2 or Q.ndim != 2 or P.shape[1] != Q.shape[1]:
+        raise ValueError(f"P and Q must be rows of as many outcomes, got shapes {P.shape} and {Q.shape}")
+    if normalize:
+        P, Q = conditional_probability(P), conditional_probability(Q)
+    return P, Q
+
+
+def _without_rows_of_zero(D: Array, P: Any, Q: Any, normalize: bool) -> None:
+    """Set to NaN what belongs to sparse rows without a distribution; dense ones are NaN already."""
+    if normalize and sp.issparse(P):
+        D[np.diff(P.indptr) == 0] = np.nan
+    if normalize and sp.issparse(Q):
+        D[:, np.diff(Q.indptr) == 0] = np.nan
+
+
+def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
+    """Return the Kullback-Leibler divergence of every row of Q from every row of P.
+
+    Parameters
+    ----------
+    P : array-like or sparse matrix of shape (n_p, n_outcomes)
+        Distributions.
+    Q : array-like or sparse matrix of shape (n_q, n_outcomes)
+        Distributions; made dense for its logarithms, as those of zeros are not 0.
+    normalize, base
+        As for :func:`entropy`.
+
+    Returns
+    -------
+    D : ndarray of shape (n_p, n_q)
+        ``D[i, j] = sum P[i] log(P[i] / Q[j])``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`kl_divergence`.
+
+    Notes
+    -----
+    ``sum p log p - P @ log(Q).T``: a product of matrices, at the speed of such. Divergences near 0 have an absolute
+    error of about 1e-16 times the entropy; :func:`kl_divergence` gives all their digits.
+
+    References
+    ----------
+    As for :func:`kl_divergence`.
+
+    Examples
+    --------
+    >>> from deciban.information import pairwise_kl
+    >>> pairwise_kl([[0.5, 0.5]], [[0.5, 0.5], [0.0, 1.0]])
+    array([[ 0., inf]])
+    """
+    P, Q = _two_sets(P, Q, normalize)
+    own = np.asarray(entropy(P))
+    dense = Q.toarray() if sp.issparse(Q) else Q
+    impossible = dense == 0
+    some = bool(impossible.any())
+    logs = logarithms(np.where(impossible, dense.dtype.type(1), dense) if some else dense)
+    D = np.asarray(P @ logs.T) if sp.issparse(P) else products(P, logs)
+    np.subtract(-own[:, np.newaxis], D, out=D)
+    if normalize:
+        np.maximum(D, 0.0, out=D)  # rounding
+    if some:
+        ruled_out = impossible.astype(dense.dtype)
+        D[(np.asarray(P @ ruled_out.T) if sp.issparse(P) else products(P, ruled_out)) > 0] = np.inf
+    _without_rows_of_zero(D, P, Q, normalize)
+    D *= D.dtype.type(unit(base))
+    return D
+
+
+def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
+    """Return the Jensen-Shannon divergence of every row of P and every row of Q.
+
+    Parameters
+    ----------
+    P, Q : array-like or sparse matrix of shape (n_p, n_outcomes) and (n_q, n_outcomes)
+        Distributions.
+    normalize, base
+        As for :func:`entropy`.
+
+    Returns
+    -------
+    D : ndarray of shape (n_p, n_q)
+        Between 0 and log 2 (1 bit).
+
+    Raises
+    ------
+    ValueError
+        As :func:`js_divergence`.
+
+    References
+    ----------
+    As for :func:`js_divergence`.
+
+    Examples
+    --------
+    >>> from deciban.information import pairwise_js
+    >>> pairwise_js([[1, 0]], [[1, 0], [0, 1]], base=2)
+    array([[0., 1.]])
+    """
+    P, Q = _two_sets(P, Q, normalize)
+    out = np.empty((P.shape[0], Q.shape[0]))
+    if sp.issparse(P) or sp.issparse(Q):
+        P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
+        for row in range(P.shape[0]):
+            out[row] = js_divergence(Q, P[row])
+        _without_rows_of_zero(out, P, Q, normalize)
+        return out * unit(base)
+    dtype = np.result_type(P, Q)
+    P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
+    blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))
+
+    def task(block: int, _: int) -> None:
+        divergences.pairs(divergences.JS, P, Q, False, *blocks[block], out)
+
+    run_blocks(task, len(blocks))
+    return (out * unit(base)).astype(dtype, copy=False)

@@ -1,0 +1,135 @@
+"""Products of matrices with an activation, of a block of rows while it is in cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from deciban._arrays import csr_parts
+from deciban._kernels import elementwise, posterior, reductions
+from deciban._parallel import cut, run_blocks
+from deciban.special._blocks import BLOCK, Array
+
+_AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
+
+
+def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
+    """Return the activation of ``X @ W + b``, made block by block so that a block is still in cache."""
+    sparse = sp.issparse(X)
+    dtype = np.float32 if {np.dtype(getattr(v, "dtype", float)) for v in (X, W)} == {np.dtype(np.float32)} else float
+    W = np.ascontiguousarray(W, dtype=dtype)
+    X = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
+    if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
+        raise ValueError(f"X and W must be matrices whose product exists, got shapes {X.shape} and {W.shape}")
+    b = np.zeros(W.shape[1], dtype) if b is None else np.ascontiguousarray(b, dtype=dtype)
+    if b.shape != (W.shape[1],):
+        raise ValueError(f"b must have shape ({W.shape[1]},), got {b.shape}")
+    out = np.empty((X.shape[0], W.shape[1]), dtype)
+    if out.size == 0:
+        return out
+    n_rows = max(64, _AFFINE_CELLS // W.shape[1])
+    if sparse:
+        data, indices, indptr = csr_parts(X)
+        data = data.astype(np.float64, copy=False)
+        table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
+        joint = out if dtype is float else np.empty(out.shape)
+        blocks = cut(len(out), max(1, min(n_rows, BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
+        largest = np.empty(0, np.intp)
+
+        def task(block: int, _: int) -> None:
+            start, stop = blocks[block]
+            shape = table, offset, False, 0.0, posterior.JOINT
+            posterior.sparse_rows(data, indices, indptr, *shape, start, stop, joint, largest)
+            if joint is not out:
+                out[start:stop] = joint[start:stop]
+            activate(out[start:stop])
+
+        run_blocks(task, len(blocks))
+        return out
+    for start, stop in cut(len(out), n_rows):
+        block = np.matmul(X[start:stop], W, out=out[start:stop])  # BLAS has its own threads
+        np.add(block, b, out=block)
+        parts = cut(stop - start, -(-(stop - start) // 8))
+        run_blocks(partial(_activate_part, activate, block, parts), len(parts))
+    return out
+
+
+def _activate_part(
+    activate: Callable[[Array], None], block: Array, parts: list[tuple[int, int]], part: int, _: int
+) -> None:
+    activate(block[slice(*parts[part])])
+
+
+def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
+    """Return ``expit(X @ W + b)``, every block of rows while it is in cache.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples; a sparse matrix is not made dense.
+    W : array-like of shape (n_features, n_outputs)
+        Weights.
+    b : array-like of shape (n_outputs,), default=None
+        Offsets; None for zeros.
+
+    Returns
+    -------
+    p : ndarray of shape (n_samples, n_outputs)
+        float32 if X and W are, else float64.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, or the parts of a sparse matrix do not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.special import affine_sigmoid
+    >>> affine_sigmoid(np.eye(2), [[0.0], [1000.0]])
+    array([[0.5],
+           [1. ]])
+    """
+
+    def activate(block: Array) -> None:
+        elementwise.expit(block, out=block)
+
+    return _affine(X, W, b, activate)
+
+
+def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
+    """Return ``softmax(X @ W + b, axis=1)``, every block of rows while it is in cache.
+
+    Parameters
+    ----------
+    X, W, b
+        As for :func:`affine_sigmoid`.
+
+    Returns
+    -------
+    p : ndarray of shape (n_samples, n_outputs)
+        float32 if X and W are, else float64; rows sum to one.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree, or the parts of a sparse matrix do not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deciban.special import affine_softmax
+    >>> affine_softmax(np.eye(2), [[0.0, 0.0], [0.0, 1000.0]])
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+
+    def activate(block: Array) -> None:
+        block3 = block[:, :, np.newaxis]
+        reductions.softmax(block3, False, block3, 0, len(block))
+
+    return _affine(X, W, b, activate)
