@@ -150,7 +150,7 @@ class TestBlocks:
             made.penalty = np.full_like(made.penalty, -10.0)
             assert _newton._preconditioner(made) is None
         else:
-            made.curvature[:] = np.nan
+            made.curvature.state[:] = np.nan
             assert _newton._solve_with_blocks(made, gradient, 0.1, 5, blocks)[0] is None
 
 

@@ -29,7 +29,7 @@ from deciban._arrays import aligned_empty
 from deciban._kernels import logistic
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.linear_model._blocks import Blocks, pays, stand_for_all
-from deciban.linear_model._samples import DenseSamples, SparseColumns, SparseSamples, summed
+from deciban.linear_model._samples import Curvature, DenseSamples, SparseColumns, SparseSamples, summed
 
 Array = npt.NDArray[Any]
 
@@ -92,9 +92,10 @@ class Problem:
         return np.empty((len(self.codes), self.shape[1]))
 
     @cached_property
-    def curvature(self) -> Array:
-        """What the kernels make the Hessian of: of several columns the residuals."""
-        return np.empty_like(self.residual) if self.shape[1] == 1 else self.residual
+    def curvature(self) -> Curvature:
+        """The curvature where derivatives were last made."""
+        state = np.empty_like(self.residual) if self.shape[1] == 1 else self.residual
+        return Curvature(state, self.codes, self.weights)
 
     @cached_property
     def moved(self) -> Array:
@@ -105,11 +106,6 @@ class Problem:
     def searched(self) -> Array:
         """Room for the scores of a direction on the way to another."""
         return aligned_empty(self.residual.shape)
-
-    def curved_rows(self, start: int, stop: int, values: Array) -> None:
-        """Replace rows [start, stop), which are all of ``values``, by the product of their curvature with them."""
-        rows = slice(start, stop)
-        logistic.apply_curvature(self.curvature[rows], self.codes[rows], self.weights[rows], 0, stop - start, values)
 
     def probabilities(self, start: int, stop: int) -> Array:
         """Return the probabilities of some rows where derivatives were last made, of several columns."""
@@ -128,7 +124,7 @@ class Problem:
         losses = [0.0] * len(self._blocks)
         outputs = _NO_TABLE, _NO_TABLE
         if derivatives:
-            outputs = self.curvature if self.shape[1] == 1 else _NO_TABLE, self.residual
+            outputs = self.curvature.state if self.shape[1] == 1 else _NO_TABLE, self.residual
 
         def task(block: int, _: int) -> None:
             scratch = np.empty(self.shape[1])
@@ -163,13 +159,12 @@ class Problem:
 
         ``scores_out`` gets the scores of the direction, which are made on the way.
         """
-        weights = self.curvature[:, 0] if self.shape[1] == 1 else None
-        self.samples.sandwich(direction, weights, self.curved_rows, out, scores_out)
+        self.samples.sandwich(direction, self.curvature, out, scores_out)
 
     def diagonal(self) -> Array:
         """Return the diagonal of the Hessian, in the shape of the coefficients."""
         values = np.empty_like(self.residual)
-        logistic.diagonal(self.curvature, self.codes, self.weights, 0, len(values), values)
+        logistic.diagonal(*self.curvature, 0, len(values), values)
         found = self.samples.squares(values)
         found += self.penalty
         return found
@@ -177,7 +172,7 @@ class Problem:
     def column_curvature(self, column: int) -> Array:
         """Return a column of the diagonal of each row's curvature, ``v p (1 - p)``."""
         if self.shape[1] == 1:
-            return self.curvature[:, 0]
+            return self.curvature.state[:, 0]
         size = np.abs(self.residual[:, column])  # v p, or of the row's own class v (1 - p)
         return size * (1.0 - np.divide(size, self.weights, out=np.zeros_like(size), where=self.weights > 0))
 
@@ -190,7 +185,7 @@ class Problem:
         def add(start: int, stop: int, out: Array) -> None:
             X = self.samples.dense(slice(start, stop))
             if n_columns == 1:
-                rooted, root = np.empty((len(X), size)), np.sqrt(self.curvature[start:stop])
+                rooted, root = np.empty((len(X), size)), np.sqrt(self.curvature.state[start:stop])
                 np.multiply(X, root, out=rooted[:, : X.shape[1]])
                 rooted[:, X.shape[1] :] = root  # of the intercept
                 out += rooted.T @ rooted  # BLAS makes one half of it

@@ -64,7 +64,7 @@ class _ColumnModel:
         self.residual = np.ascontiguousarray(problem.residual.T).copy()
         weights = problem.weights
         if self.n_columns == 1:
-            self.weighted = problem.curvature.T.copy()
+            self.weighted = problem.curvature.state.T.copy()
             self.share = np.zeros((1, len(weights)))
         else:
             self.share = np.ascontiguousarray(problem.probabilities(0, len(weights)).T)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,7 +32,27 @@ _NOTHING = np.empty(0)
 _SMALL = 1 << 15  # multiplications that are not worth another thread
 _STRIPS = 32  # of rows, at most, that are summed side by side
 Add = Callable[[int, int, Array], None]  # first row, last row + 1, sum
-Change = Callable[[int, int, Array], None]  # first row, last row + 1, their values
+
+
+class Curvature(NamedTuple):
+    """How each row's loss curves with its scores: H, a matrix for each row.
+
+    Attributes
+    ----------
+    state : ndarray of shape (n_samples, n_columns)
+        Of one column the curvature itself, of several the residuals, which tell it.
+    codes : ndarray of int32 of shape (n_samples,)
+    weights : ndarray of float64 of shape (n_samples,)
+    """
+
+    state: Array
+    codes: Array
+    weights: Array
+
+    def apply(self, start: int, stop: int, values: Array) -> None:
+        """Replace rows [start, stop), which are all of ``values``, by the product of their curvature with them."""
+        rows = slice(start, stop)
+        logistic.apply_curvature(self.state[rows], self.codes[rows], self.weights[rows], 0, stop - start, values)
 
 
 def summed(blocks: list[tuple[int, int]], shape: tuple[int, ...], most: int, work: Add) -> Array:
@@ -136,26 +156,22 @@ class DenseSamples:
         out[~own] = 1.0
         return out.reshape(-1), np.empty(0, np.int32), np.arange(len(features) + 1, dtype=np.int64) * self.n_rows
 
-    def sandwich(
-        self, table: Array, weights: Array | None, change: Change, out: Array, scores_out: Array | None = None
-    ) -> None:
-        """Fill ``out`` with X.T @ H(X @ table), reading X once, and ``scores_out`` with X @ table.
-
-        H multiplies by ``weights`` where there is one column; else ``change(start, stop, values)`` works in place on
-        the rows that it is given.
-        """
+    def sandwich(self, table: Array, curvature: Curvature, out: Array, scores_out: Array | None = None) -> None:
+        """Fill ``out`` with X.T @ H(X @ table), reading X once, and ``scores_out`` with X @ table."""
         n_columns = table.shape[1]
-        scores = np.empty((self.n_rows, n_columns)) if scores_out is None and weights is not None else scores_out
+        if self._is_vector(table):
+            weights = curvature.state[:, 0]
+            scores = np.empty((self.n_rows, 1)) if scores_out is None else scores_out
 
         def add(start: int, stop: int, total: Array) -> None:
-            if weights is not None and scores is not None and self.n_features:
+            if self._is_vector(table):
                 self._vector(self.X, table[:, 0], weights, _NOTHING, start, stop, scores[:, 0], total[:, 0])
                 return
             values = np.empty((stop - start, n_columns))
             X = self._scores(start, stop, table, values)
             if scores_out is not None:
                 scores_out[start:stop] = values
-            change(start, stop, values)
+            curvature.apply(start, stop, values)
             self._add(X, values, total)
 
         out[:] = self._summed(n_columns, add)
@@ -348,9 +364,7 @@ class SparseSamples(SparseColumns):
             out[-1] = values.sum(axis=0)
         return out
 
-    def sandwich(
-        self, table: Array, _weights: Array | None, change: Change, out: Array, scores_out: Array | None = None
-    ) -> None:
+    def sandwich(self, table: Array, curvature: Curvature, out: Array, scores_out: Array | None = None) -> None:
         """As :meth:`DenseSamples.sandwich`, in two passes."""
         values = self.scores(table)
         blocks = cut(self.n_rows, max(1, _SMALL // table.shape[1]))
@@ -359,7 +373,7 @@ class SparseSamples(SparseColumns):
             rows = slice(*blocks[block])
             if scores_out is not None:
                 scores_out[rows] = values[rows]
-            change(rows.start, rows.stop, values[rows])
+            curvature.apply(*blocks[block], values[rows])
 
         run_blocks(task, len(blocks))
         self._gathered(self._flipped, values, squared=False, out=out)
