@@ -73,7 +73,10 @@ def problems(quick: bool) -> Iterator[Problem]:
 
 
 def solved(problem: Problem, peers: str, intelex: str, slow: float, limit: float) -> tuple[list[dict[str, Any]], float]:
-    """Time deciban and the peers whose name matches; return what each found, and about the minimum."""
+    """Time deciban and the peers whose name matches; return what each found, and about the minimum.
+
+    What was stopped, or failed, found nothing: its time and its value are infinite.
+    """
     wanted, missing = runs(problem, intelex)
     print(f"\n{problem.name}: {problem.X.shape[0]} x {problem.X.shape[1]}")
     for reason in missing:
@@ -86,17 +89,15 @@ def solved(problem: Problem, peers: str, intelex: str, slow: float, limit: float
             continue
         measured = run.within(limit, problem)
         if isinstance(measured, str):
-            print(f"  {run.name:26} {run.setting:16} {measured}", flush=True)
-            found.append({"name": run.name, "setting": run.setting, "stopped": measured})
-            done.add(run.name)
-            continue
-        times, coef = measured
-        value = problem.value(coef)
+            times, value, said = [np.inf], np.inf, measured
+        else:
+            times, value = measured[0], problem.value(measured[1])
+            said = f"{spread(times):>24} s   gap {value / least - 1:.1e}"
         found.append({"name": run.name, "setting": run.setting, "seconds": times, "value": value})
-        print(f"  {run.name:26} {run.setting:16} {spread(times):>24} s   gap {value / least - 1:.1e}", flush=True)
+        print(f"  {run.name:26} {run.setting:16} {said}", flush=True)
         if value <= least * (1 + GAPS[-1]) or max(times) > slow:
             done.add(run.name)
-    return found, min([least, *(run["value"] for run in found if "value" in run)])
+    return found, min([least, *(run["value"] for run in found)])
 
 
 def spread(seconds: list[float]) -> str:
@@ -109,10 +110,8 @@ def needed(found: list[dict[str, Any]], gap: float) -> dict[str, list[float]]:
     """Return the times of the fastest setting with which each solver came to the gap or below."""
     least: dict[str, list[float]] = {}
     for run in found:
-        name, seconds = run["name"], run.get("seconds")
-        if run.get("gap", np.inf) <= gap and (
-            name not in least or statistics.median(seconds) < statistics.median(least[name])
-        ):
+        name, seconds = run["name"], run["seconds"]
+        if run["gap"] <= gap and (name not in least or statistics.median(seconds) < statistics.median(least[name])):
             least[name] = seconds
     return least
 
@@ -139,11 +138,10 @@ def draw(folder: Path) -> None:
     panels = kept(folder)
     figure, axes = plt.subplots((len(panels) + 1) // 2, 2, figsize=(12, 3.6 * ((len(panels) + 1) // 2)), squeeze=False)
     for axis, problem in zip(axes.flat, panels, strict=False):
-        for name in dict.fromkeys(run["name"] for run in problem["runs"] if "gap" in run):
+        ended = [run for run in problem["runs"] if run["gap"] < np.inf]
+        for name in dict.fromkeys(run["name"] for run in ended):
             points = sorted(
-                (statistics.median(run["seconds"]), max(run["gap"], 1e-10))
-                for run in problem["runs"]
-                if run["name"] == name and "gap" in run
+                (statistics.median(run["seconds"]), max(run["gap"], 1e-10)) for run in ended if run["name"] == name
             )
             ours = name == "deciban"
             axis.loglog(*zip(*points, strict=True), "o-", label=name, lw=3 if ours else 1.2, zorder=3 if ours else 2)
@@ -212,8 +210,7 @@ def main() -> None:
             again = {run["name"] for run in found}
             found += [run for run in json.loads(file.read_text())["runs"] if run["name"] not in again]
         for run in found:
-            if "value" in run:
-                run["gap"] = run["value"] / least - 1
+            run["gap"] = run["value"] / least - 1
         print("\n".join(table(found)))
         if file is not None:
             options.out.mkdir(parents=True, exist_ok=True)
