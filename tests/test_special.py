@@ -449,6 +449,34 @@ def test_small_numbers_widen_as_in_scipy_1_17(dtype):
         assert getattr(special, name)(*[x.astype(np.int64)] * (1 + (name in TWO))).dtype == np.float64
 
 
+@pytest.mark.parametrize("name", ONE)
+def test_small_integers_keep_their_kind_of_array(name):
+    x = np.ma.array([[0, 1], [1, 0]], mask=[[True, False], [False, False]])
+    found = getattr(special, name)(x)
+    assert isinstance(found, np.ma.MaskedArray)
+    np.testing.assert_array_equal(found.mask, x.mask)
+
+
+def test_arguments_are_not_cast_to_numbers():
+    with pytest.raises(TypeError):
+        special.xlogy(np.ones(2, "m8[s]"), 1)
+    with pytest.raises(TypeError):
+        special.expit(np.ones(2, int), casting="no")
+    assert special.xlogy(np.ones(2, np.float32), 2).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["expit", "log_expit", "logit"])
+def test_scipys_loops_with_where(name):
+    x = np.linspace(0.01, 0.99, 90_001).astype(np.longdouble)
+    chosen = np.arange(len(x)) % 3 > 0
+    expected = np.where(chosen, getattr(scipy.special, name)(x), 7)
+    out = np.full(len(x), 7.0)
+    for target in (out, (out,)):
+        assert getattr(special, name)(x, out=target, where=chosen) is out
+        np.testing.assert_array_equal(out, expected.astype(float))
+    np.testing.assert_array_equal(getattr(special, name)(x, where=chosen)[chosen], expected[chosen])
+
+
 # --- accuracy --------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from deciban.special._blocks import BLOCK, BLOCKS, apart
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 # SciPy's loops of these have float32 for float32 alone; those of the others take small integers and float16 too
 _WIDENS = {"expit", "log_expit", "logit", "xlogy"}
+_WEAK = (int, float)
 
 
 def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
@@ -45,10 +46,25 @@ def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options:
             return result
     dtypes = [np.asarray(arg).dtype for arg in args]
     if any(dtype.char in "gFDG" for dtype in dtypes) or not {"dtype", "signature"}.isdisjoint(options):
-        return getattr(scipy.special, name)(*args, out=out, **options)
-    if name in _WIDENS and any(dtype.kind in "biu" or dtype == np.float16 for dtype in dtypes):
-        args = tuple(np.asarray(arg, dtype=np.float64) for arg in args)
+        return _scipys(getattr(scipy.special, name), args, out, options)
+    # numbers of Python's own have no say
+    narrow = [d.kind in "biu" or d == np.float16 for d, arg in zip(dtypes, args, strict=True) if type(arg) not in _WEAK]
+    if name in _WIDENS and any(narrow):
+        options["dtype"] = np.float64
     return ufunc(*args, out=out, **options)
+
+
+def _scipys(function: np.ufunc, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
+    """Call SciPy's function, never with ``where``: its loops (in 1.17) then write past the ends of buffers."""
+    where = options.pop("where", None)
+    if where is None:
+        return function(*args, out=out, **options)
+    found = function(*args, **options)
+    (out,) = out if isinstance(out, tuple) else (out,)
+    if out is None:
+        out = np.empty(np.broadcast_shapes(np.shape(found), np.shape(where)), found.dtype)
+    np.copyto(out, found, casting=options.get("casting", "same_kind"), where=where)
+    return out
 
 
 def expit(x: Any, out: Any = None, **options: Any) -> Any:
