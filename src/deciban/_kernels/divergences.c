@@ -85,14 +85,14 @@ static inline real js_point(real x, real y) {
     return kl_div_point(x, middle) + kl_div_point(y, middle);
 }
 
-/* The sum of at most RUN terms; there is room for zeros after them. */
+/* The sum of at most RUN terms; there is room for zeros after them. What the sum rounds off is looked for once in two steps. */
 static inline real sum_with_lost(real *terms, ptrdiff_t n) {
-    for (; n % WIDTH; n++) {
+    for (; n % (2 * WIDTH); n++) {
         terms[n] = 0;
     }
     wide sums = {0}, lost = {0};
-    for (ptrdiff_t i = 0; i < n; i += WIDTH) {
-        wide here = *(const wide *)(terms + i), all = sums + here;
+    for (ptrdiff_t i = 0; i < n; i += 2 * WIDTH) {
+        wide here = *(const wide *)(terms + i) + *(const wide *)(terms + i + WIDTH), all = sums + here;
         lost += here - (all - sums);
         sums = all;
     }
@@ -132,31 +132,64 @@ BRIEF(kl_div, odd_pair, FIRST)
 BRIEF(js, SIGNS, LARGER)
 
 #ifdef HAVE_LANES
-/* Those of -x log(y); for y infinite or NaN they are NaN: so is 0 y. */
+/* What was seen of the numbers that went into a sum. */
+typedef struct {
+    lanes top, signs;
+    unsigned odd;
+} seen;
+
+/* -x log(y) of the first n values of x = a p and y = b q; for y infinite or NaN it is NaN: so is 0 y. */
+static inline lanes cross_lanes(const real *p, const real *q, ptrdiff_t n, lanes a, lanes b, seen *all) {
+    const lanes zero = VECTOR(setzero)();
+    lanes x = VECTOR(mul)(load_first(p, n), a), y = x, lost = zero;
+    if (p != q) {
+        y = VECTOR(mul)(load_first(q, n), b);
+        lost = VECTOR(mul)(y, zero);
+        all->odd |= above_lanes(VECTOR(set1)(4 * SMALLEST_NORMAL), y) & above_lanes(x, zero);
+    }
+    all->top = VECTOR(max)(x, all->top);
+    all->signs = VECTOR(or)(all->signs, VECTOR(or)(x, y));
+    return VECTOR(fnmadd)(x, log_lanes(y), lost);
+}
+
+/* Add x to a sum, and to `low`, unless it is NULL, what the sum rounds off. */
+static inline void add_lanes(lanes x, lanes *sum, lanes *low) {
+    lanes before = *sum;
+    *sum = VECTOR(add)(before, x);
+    if (low) {
+        *low = VECTOR(add)(*low, VECTOR(sub)(x, VECTOR(sub)(*sum, before)));
+    }
+}
+
+/* How far ahead memory is asked for values: two pages, which no processor looks over by itself. */
+#define AHEAD ((ptrdiff_t)(8192 / sizeof(real)))
+
 static inline int brief_cross(const real *p, const real *q, ptrdiff_t n, real a, real b, real *terms, real *sum) {
-    const lanes zero = VECTOR(setzero)(), least = VECTOR(set1)(4 * SMALLEST_NORMAL);
-    lanes part = zero, low = zero, top = zero, signs = zero;
-    unsigned odd = 0;
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        lanes x = VECTOR(mul)(load_first(p + i, n - i), VECTOR(set1)(a)), y = x, lost = zero;
+    const lanes zero = VECTOR(setzero)(), as = VECTOR(set1)(a), bs = VECTOR(set1)(b);
+    lanes part = zero, low = zero;
+    seen all = {zero, zero, 0};
+    ptrdiff_t i = 0;
+    for (; !terms && i + 4 * LANES <= n; i += 4 * LANES) { /* what is rounded off is looked for once in four */
+        lanes four[4];
+        fetch(p + i + AHEAD, 4 * LANES);
         if (p != q) {
-            y = VECTOR(mul)(load_first(q + i, n - i), VECTOR(set1)(b));
-            lost = VECTOR(mul)(y, zero);
-            odd |= above_lanes(least, y) & above_lanes(x, zero);
+            fetch(q + i + AHEAD, 4 * LANES);
         }
-        lanes term = VECTOR(fnmadd)(x, log_lanes(y), lost);
-        lanes all = VECTOR(add)(part, term);
+        _Pragma("GCC unroll 4")
+        for (int k = 0; k < 4; k++) {
+            four[k] = cross_lanes(p + i + k * LANES, q + i + k * LANES, LANES, as, bs, &all);
+        }
+        add_lanes(VECTOR(add)(VECTOR(add)(four[0], four[1]), VECTOR(add)(four[2], four[3])), &part, &low);
+    }
+    for (; i < n; i += LANES) {
+        lanes term = cross_lanes(p + i, q + i, n - i, as, bs, &all);
         if (terms) {
             store_first(terms + i, n - i, term);
-        } else {
-            low = VECTOR(add)(low, VECTOR(sub)(term, VECTOR(sub)(all, part))); /* what the sum rounds off */
         }
-        part = all;
-        top = VECTOR(max)(x, top);
-        signs = VECTOR(or)(signs, VECTOR(or)(x, y));
+        add_lanes(term, &part, terms ? NULL : &low);
     }
     *sum = VECTOR(reduce_add)(VECTOR(add)(part, low));
-    return !odd && !negative_lanes(signs) && is_ordinary(VECTOR(reduce_max)(top)) && is_finite(*sum);
+    return !all.odd && !negative_lanes(all.signs) && is_ordinary(VECTOR(reduce_max)(all.top)) && is_finite(*sum);
 }
 #else
 static inline real cross_brief(real x, real y) { return -x * log_brief(above_0(y)) + 0 * y; }

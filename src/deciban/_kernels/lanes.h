@@ -131,17 +131,15 @@ static const real inverse_logs[16] = {
     0, 0x1.f0a30c01162a8p-5, 0x1.e27076e2af2eap-4, 0x1.5ff3070a793d6p-3, 0x1.c8ff7c79a9a2p-3, 0x1.1675cababa60fp-2,
     0x1.4618bc21c5ec2p-2};
 
-/* log(1 + r) / r for r in [-0.0295, 1/32]. */
+/* log(1 + r) / r for r in [-0.0295, 1/32], by pairs of coefficients: one after the other they would wait for each other. */
 static inline lanes log_rest_lanes(lanes r) {
-    lanes p = VECTOR(set1)(0x1.c4efbeeb0acb6p-4);
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.005f92ea0d05ep-3));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.2492bd56dbb07p-3));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.5555475c2518ep-3));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.9999998d8bb07p-3));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.0000000053f14p-2));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.55555555557afp-2));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.ffffffffffff6p-2));
-    return VECTOR(fmadd)(p, r, VECTOR(set1)(1));
+    lanes z = VECTOR(mul)(r, r);
+    lanes a = VECTOR(fmadd)(VECTOR(set1)(0x1.c4efbeeb0acb6p-4), r, VECTOR(set1)(-0x1.005f92ea0d05ep-3));
+    lanes b = VECTOR(fmadd)(VECTOR(set1)(0x1.2492bd56dbb07p-3), r, VECTOR(set1)(-0x1.5555475c2518ep-3));
+    lanes c = VECTOR(fmadd)(VECTOR(set1)(0x1.9999998d8bb07p-3), r, VECTOR(set1)(-0x1.0000000053f14p-2));
+    lanes d = VECTOR(fmadd)(VECTOR(set1)(0x1.55555555557afp-2), r, VECTOR(set1)(-0x1.ffffffffffff6p-2));
+    d = VECTOR(fmadd)(VECTOR(fmadd)(VECTOR(fmadd)(a, z, b), z, c), z, d);
+    return VECTOR(fmadd)(d, r, VECTOR(set1)(1));
 }
 
 /* x = 2^k m as m and k 2^MANTISSA, and in the last 4 bits of n the place of m's inverse. */
