@@ -1,5 +1,7 @@
 """Measures of information against SciPy, scikit-learn, mpmath and plain NumPy, on dense rows, CSR rows and models."""
 
+import tracemalloc
+
 import mpmath
 import numpy as np
 import pytest
@@ -16,10 +18,14 @@ from sklearn.feature_selection import SelectKBest, mutual_info_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mutual_info_score
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KernelDensity
+from sklearn.neural_network import BernoulliRBM
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 import deciban
 from deciban import information
@@ -895,3 +901,201 @@ def terms_in_longdouble(name, p, q):
         return relative(p, q)
     middle = (p + q) / 2
     return (relative(p, middle) + relative(q, middle)) / 2
+
+
+# --- where an answer would be made up ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_joint_distributions_that_are_none(container):
+    """NaN in all rows, or a row that sums to less than 0, must not be passed over."""
+    assert np.isnan(mutual_information(container([[np.nan, 1.0]])))
+    assert np.isnan(mutual_information(container([[np.nan, 1.0], [np.nan, 0.5]])))
+    assert np.isnan(mutual_information(container([[np.inf, 1.0], [0.5, 0.5]])))
+    assert mutual_information(container([[-1.0, 0.5], [0.5, 0.5]])) == np.inf
+    assert mutual_information(container([[-1.0, -2.0]])) == np.inf
+
+
+def test_marginals_of_float32_are_summed_in_float64():
+    joint = np.random.default_rng(0).random((1 << 16, 3)).astype(np.float32)
+    joint[:, 2] *= 0.9
+    exact = mutual_information(joint.astype(float), normalize=True)
+    assert mutual_information(joint, normalize=True) == pytest.approx(exact, rel=1e-5)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
+def test_features_with_nan_have_no_gain(container):
+    X, y = np.array([[np.nan, 1, 0], [0, 0, 2], [3, 0, np.nan]]), ["a", "b", "b"]
+    found = information_gain(container(X), y)
+    np.testing.assert_array_equal(np.isnan(found), [True, False, True])
+    assert found[1] == pytest.approx(entropy([1 / 3, 2 / 3]))
+
+
+def test_labels_in_a_column():
+    X = np.eye(3)
+    np.testing.assert_array_equal(information_gain(X, np.array([[1], [2], [2]])), information_gain(X, [1, 2, 2]))
+    with pytest.raises(ValueError, match="1d array"):
+        information_gain(X, X)
+
+
+def test_posteriors_whose_products_are_out_of_range():
+    np.testing.assert_allclose(bayes_posterior([1e-200, 1e-200], [1e-200, 3e-200]), [0.25, 0.75])
+    np.testing.assert_allclose(bayes_posterior([1e200, 1e200], [[1e200, 3e200], [1, 1]]), [[0.25, 0.75], [0.5, 0.5]])
+    np.testing.assert_array_equal(bayes_posterior([1, 1e-200, 0], [0, 1e-200, 1]), [0, 1, 0])
+    np.testing.assert_array_equal(bayes_posterior([0.5, 0.5], [np.inf, 1]), [np.nan, 0])
+    np.testing.assert_array_equal(bayes_posterior([0, 1], [np.inf, 1]), [np.nan, np.nan])
+    np.testing.assert_array_equal(bayes_posterior([0.0, -np.inf], [-np.inf, np.inf], log=True), [np.nan, np.nan])
+    for log in (False, True):
+        assert bayes_posterior([], [], log=log).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        entropy,
+        perplexity,
+        conditional_probability,
+        lambda p: kl_divergence([[0.5, 0.5]], p),
+        lambda p: log_likelihood(p, [[1, 2]]),
+        lambda p: log_likelihood([[0.5, 0.5]], p),
+        lambda p: bayes_posterior([0.5, 0.5], p),
+        mutual_information,
+        lambda p: pairwise_kl(p, [[0.5, 0.5]]),
+        lambda p: information_gain(p, [0]),
+    ],
+)
+def test_masked_and_complex_numbers_are_refused(call):
+    """NumPy would drop the mask without a word, and imaginary parts with a warning."""
+    with pytest.raises(ValueError, match="masked entries"):
+        call(np.ma.array([[0.5, 0.5]], mask=[[False, True]]))
+    with pytest.raises(ValueError, match="real numbers, got dtype complex128"):
+        call(np.array([[0.5, 0.5j]]))
+    with pytest.raises(ValueError, match="real numbers, got dtype object"):
+        call(np.array([[0.5, None]]))
+
+
+def test_bases_and_axes_that_make_no_sense():
+    with pytest.raises(ValueError, match="base must be"):
+        entropy([0.5, 0.5], base=np.inf)
+    for p in ([0.5, 0.5], sp.csr_array([[0.5, 0.5]])):
+        for axis in (None, (0,), 0.0):
+            with pytest.raises(TypeError, match="integer"):
+                entropy(p, axis=axis)
+
+
+def test_perplexities_beyond_all_numbers():
+    assert perplexity(np.full(3000, 0.5)) == np.inf
+
+
+def test_likelihood_under_sparse_and_float32_probabilities():
+    p, X = np.array([[1, 3, 0], [0, 0, 0], [2, 2, 4]]), np.array([[1, 2, 0], [1, 0, 0], [0, 0, 5]])
+    want = log_likelihood(p, X, normalize=True)
+    assert np.isnan(want[1])
+    for form in (sp.csr_array(p), sp.coo_matrix(p)):
+        for samples in (X, sp.csr_array(X)):
+            np.testing.assert_allclose(log_likelihood(form, samples, normalize=True), want)
+            np.testing.assert_allclose(log_likelihood(form.T, samples.T, normalize=True, axis=0), want)
+    assert log_likelihood(p.astype("f4"), X.astype("f4"), normalize=True).dtype == np.float32
+    with pytest.raises(ValueError, match="X and p must have the same number of outcomes, got 2 and 3"):
+        log_likelihood(p, X[:, :2])
+
+
+def test_one_row_against_many_sparse_ones_is_not_repeated():
+    n, n_rows = 50_000, 200
+    p, Q = np.full(n, 1 / n), sp.csr_array((np.ones(n_rows), np.arange(n_rows), np.arange(n_rows + 1)), (n_rows, n))
+    want = js_divergence(p, Q[[0]].toarray())[0]
+    tracemalloc.start()
+    try:
+        found = js_divergence(p, Q)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(found, want, rtol=1e-12)
+    assert peak < 8 * n * n_rows / 4
+    for P in (p[:40], sp.csr_array(p[np.newaxis, :40])):
+        for function in (kl_divergence, cross_entropy, js_divergence):
+            near = sp.csr_array(np.random.default_rng(0).integers(0, 9, (5, 40)).astype(float))
+            np.testing.assert_allclose(
+                function(P, near, normalize=True), function(p[:40], near.toarray(), normalize=True)
+            )
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pairs_of_unusual_numbers_are_as_the_rows_one_by_one(container, dtype):
+    unusual = [-1.0, np.inf, np.nan, 0.0, 0.5]
+    P = np.array([[x, y, 1] for x in unusual for y in unusual], dtype)
+    for pairwise, rowwise in ((pairwise_kl, kl_divergence), (pairwise_js, js_divergence)):
+        want = np.array([[rowwise(p, q) for q in P] for p in P])
+        found = pairwise(container(P), container(P))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, want, atol=1e-6)
+    assert np.isnan(pairwise_js(np.empty((2, 0)), np.empty((1, 0)), normalize=True)).all()
+    assert np.isnan(pairwise_kl(np.empty((2, 0)), np.empty((1, 0)), normalize=True)).all()
+
+
+def test_models_within_pipelines_and_searches(samples):
+    X, y = samples
+    model = MultinomialNB().fit(X, y)
+    for nested in (
+        make_pipeline(make_pipeline("passthrough", MultinomialNB())),
+        GridSearchCV(MultinomialNB(), {"alpha": [1.0]}),
+        make_pipeline(MultinomialNB()),
+    ):
+        assert log_likelihood(nested.fit(X, y), X) == log_likelihood(model, X)
+        assert perplexity(nested, sp.csr_array(X)) == pytest.approx(perplexity(model, X))
+    for nested in (
+        make_pipeline(make_pipeline(IsolationForest(n_estimators=2))),
+        GridSearchCV(IsolationForest(n_estimators=2), {}, scoring=lambda *_: 0.0),
+        BernoulliRBM(n_iter=1),  # its score_samples is a pseudo-likelihood
+    ):
+        nested.fit(X / X.max())
+        with pytest.raises(TypeError, match="are no likelihoods of samples"):
+            log_likelihood(nested, X / X.max())
+
+
+def test_samples_of_weight_zero_are_left_out():
+    X, y = np.arange(4.0)[:, np.newaxis], np.array(["a", "a", "b", "b"])
+    tree = DecisionTreeClassifier().fit(X, y)
+    wrong, weights = ["a", "a", "b", "a"], [1, 2, 1, 0]
+    assert cross_entropy(tree, X, wrong) == np.inf  # without a warning of log(0)
+    assert cross_entropy(tree, X, wrong, weights=weights) == 0
+    assert log_likelihood(tree, X, wrong, weights=weights) == 0
+    for weights in ([0, 0, 0, 0], [1, 1, -3, 0], [np.nan] * 4):
+        with pytest.raises(ValueError, match="positive sum"):
+            cross_entropy(tree, X, y, weights=weights)
+    for weights in ([1, 1], 1.0):
+        with pytest.raises(ValueError, match=r"weights must have shape \(4,\)"):
+            cross_entropy(tree, X, y, weights=weights)
+
+
+class Coin:
+    """A classifier that is none of scikit-learn's, whose classes are not sorted."""
+
+    classes_ = np.array(["tails", "heads"])
+
+    def predict_proba(self, X):
+        return np.tile([0.25, 0.75], (len(X), 1))
+
+
+def test_classifiers_of_others_and_several_labels():
+    X = np.arange(6.0)[:, np.newaxis]
+    assert cross_entropy(Coin(), X, ["heads"] * 6, base=2) == pytest.approx(-np.log2(0.75))
+    assert cross_entropy(Coin(), X, ["tails"] * 6, base=2) == pytest.approx(2)
+    with pytest.raises(ValueError, match=r"does not know: .*edge"):
+        cross_entropy(Coin(), X, ["edge"] * 6)
+    Y = np.array([[0, 1], [1, 1], [0, 0], [1, 0], [0, 1], [1, 1]])
+    with pytest.raises(TypeError, match="several labels a sample"):
+        cross_entropy(DecisionTreeClassifier().fit(X, Y), X, Y[:, 0])
+    with pytest.raises(TypeError, match="do not sum to one"):
+        cross_entropy(OneVsRestClassifier(LogisticRegression()).fit(X, Y), X, Y[:, 0])
+
+
+def test_tables_with_a_column_that_a_model_has():
+    class Table:
+        predict = "a column"
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array([[0.5, 0.5]])
+
+    np.testing.assert_allclose(cross_entropy(Table(), Table(), base=2), [1])

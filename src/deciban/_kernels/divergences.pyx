@@ -172,8 +172,9 @@ def sparse_rows(
     const double[::1] q_data, const index_t[::1] q_indices, const index_t[::1] q_indptr, bint normalize,
     const double[::1] weights, Py_ssize_t n_features, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
 ):
-    """As :func:`dense_rows`, of CSR rows without duplicates that the border has checked; Q may have one row."""
-    cdef Py_ssize_t row, j, size, q_row, n_q = q_indptr.shape[0] - 1, room = n_features + 1
+    """As :func:`dense_rows`, of CSR rows without duplicates that the border has checked; P or Q may have one row."""
+    cdef Py_ssize_t row, j, size, p_row, q_row, n_p = p_indptr.shape[0] - 1, n_q = q_indptr.shape[0] - 1
+    cdef Py_ssize_t room = n_features + 1
     cdef bint weighted = weights.shape[0] > 0
     cdef double* looked_up
     cdef double* p
@@ -181,7 +182,7 @@ def sparse_rows(
     cdef double* w
     if (
         p_data.shape[0] != p_indices.shape[0] or q_data.shape[0] != q_indices.shape[0] or start < 0
-        or stop >= p_indptr.shape[0] or out.shape[0] < stop or (n_q != 1 and n_q != p_indptr.shape[0] - 1)
+        or stop > out.shape[0] or (n_p != 1 and n_p < stop) or (n_q != 1 and n_q < stop) or not n_p or not n_q
         or (weighted and weights.shape[0] != n_features)
     ):
         raise ValueError("rows, weights and output do not agree in shape")
@@ -193,11 +194,11 @@ def sparse_rows(
         for j in range(n_features):
             looked_up[j] = 0.0
         for row in range(start, stop):
-            q_row = row if n_q > 1 else 0
+            p_row, q_row = row if n_p > 1 else 0, row if n_q > 1 else 0
             for j in range(q_indptr[q_row], q_indptr[q_row + 1]):
                 looked_up[q_indices[j]] = q_data[j]
             size = 0
-            for j in range(p_indptr[row], p_indptr[row + 1]):
+            for j in range(p_indptr[p_row], p_indptr[p_row + 1]):
                 p[size] = p_data[j]
                 q[size] = looked_up[p_indices[j]]
                 looked_up[p_indices[j]] = 0.0

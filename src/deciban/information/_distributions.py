@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from deciban._kernels import divergences
-from deciban.information._measures import Measured, measure, shares, unit
+from deciban.information._measures import Measured, measure, unit
 from deciban.information._models import events_of, is_model, likelihood_of_labels, likelihood_of_samples
+from deciban.information._tables import conditional_probability
 
 
 def entropy(
@@ -99,6 +101,8 @@ def cross_entropy(
     """
     if is_model(p):
         total, weight = likelihood_of_labels(p, q, y, weights)
+        if not weight > 0:
+            raise ValueError(f"the mean over samples needs weights with a positive sum, got {weight}")
         return -total / weight * unit(base)
     if y is not None:
         raise ValueError("y goes with a model, and p is none: it has no predict_proba")
@@ -229,7 +233,8 @@ def perplexity(
             return float(np.exp(-log_likelihood(p, X) / n_events))
     if X is not None:
         raise ValueError("X goes with a model, and p is none")
-    return np.exp(entropy(p, normalize=normalize, axis=axis))
+    with np.errstate(over="ignore"):
+        return np.exp(entropy(p, normalize=normalize, axis=axis))
 
 
 def log_likelihood(
@@ -246,7 +251,7 @@ def log_likelihood(
 
     Parameters
     ----------
-    p : array-like, outcomes along ``axis``; or a fitted model
+    p : array-like or sparse matrix, outcomes along ``axis``; or a fitted model
         Probabilities; or a model with ``predict_proba`` (for labels), and ``score_samples`` or
         ``predict_joint_log_proba`` (for samples).
     X : {array-like, sparse matrix}
@@ -289,7 +294,8 @@ def log_likelihood(
         return likelihood_of_samples(p, X, weights) * unit(base)
     if y is not None or weights is not None:
         raise ValueError("y and weights go with a model, and p is none")
-    q = np.asarray(p, dtype=np.float64)
-    if normalize:
-        q = shares(q, axis)
-    return -cross_entropy(X, q, base=base, axis=axis)
+    q = conditional_probability(p, axis) if normalize else p
+    found = 0.0 - measure(divergences.CROSS, X, q, False, base, axis, None, ("X", "p"))
+    if normalize and sp.issparse(q):
+        found = np.where(q.getnnz(axis) == 0, np.nan, found)  # a sparse row of NaN has no entries
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,24 @@ def unit(base: float | str) -> float:
         return 1.0
     if base == "deciban":
         return 10.0 / math.log(10.0)
-    if isinstance(base, str) or not base > 1:
+    if isinstance(base, str) or not 1 < base < math.inf:
         raise ValueError(f"base must be 'e', 'deciban' or a number above 1, got {base!r}")
     return 1.0 / math.log(base)
 
 
+def numbers(p: Any, name: str) -> Array:
+    """Return an array of real numbers, of one of NumPy's own types."""
+    if np.ma.is_masked(p):
+        raise ValueError(f"{name} has masked entries, which are no numbers: fill them first")
+    array = np.asarray(p)
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise ValueError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
 def rows(p: Any, axis: int, name: str) -> Any:
     """Return distributions as rows: a matrix of float32 or float64, or a CSR matrix without duplicates."""
+    axis = operator.index(axis)
     if sp.issparse(p):
         if p.ndim != 2:
             raise ValueError(f"{name} must have two dimensions if it is sparse, got {p.ndim}")
@@ -46,11 +58,9 @@ def rows(p: Any, axis: int, name: str) -> Any:
         if not X.has_canonical_format:
             X.sum_duplicates()
         return X
-    array = np.asarray(p)
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8 or array.ndim == 0:
-        raise ValueError(
-            f"{name} must be an array of real numbers, got dtype {array.dtype} and {array.ndim} dimensions"
-        )
+    array = numbers(p, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} must be an array of real numbers, got one number")
     array = np.moveaxis(array, axis, -1)
     return np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
 
@@ -115,24 +125,34 @@ def _in_range(X: Any, axis: int | None, where: Any = True) -> Any:
     return np.ldexp(X, np.where(where, -np.frexp(largest)[1], 0))
 
 
-def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, axis: int, weights: Any) -> Measured:
+def measure(
+    measure: int,
+    p: Any,
+    q: Any,
+    normalize: bool,
+    base: float | str,
+    axis: int,
+    weights: Any,
+    names: tuple[str, str] = ("p", "q"),
+) -> Measured:
     scale = unit(base)
-    P = rows(p, axis, "p")
-    Q = P if q is None else rows(q, axis, "q")
+    P = rows(p, axis, names[0])
+    Q = P if q is None else rows(q, axis, names[1])
     n = P.shape[-1]
     if Q.shape[-1] != n:
-        raise ValueError(f"p and q must have the same number of outcomes, got {n} and {Q.shape[-1]}")
+        raise ValueError(f"{names[0]} and {names[1]} must have the same number of outcomes, got {n} and {Q.shape[-1]}")
     w = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
     if weights is not None and w.shape != (n,):
         raise ValueError(f"weights must have shape ({n},), got {w.shape}")
     dtype = np.result_type(P.dtype, Q.dtype)
     if sp.issparse(P) or sp.issparse(Q):
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(np.atleast_2d(X)) for X in (P, Q))
-        if P.shape[0] == 1 and Q.shape[0] > 1:
-            P = sp.csr_matrix(np.ones((Q.shape[0], 1), P.dtype)) @ P
-        if Q.shape[0] not in (1, P.shape[0]):
-            raise ValueError(f"p and q must have as many rows, or one of them one, got {P.shape[0]} and {Q.shape[0]}")
-        shape: tuple[int, ...] = P.shape[:1]
+        counts = P.shape[0], Q.shape[0]
+        if counts[0] != counts[1] and 1 not in counts:
+            raise ValueError(
+                f"{names[0]} and {names[1]} must have as many rows, or one of them one, got {counts[0]} and {counts[1]}"
+            )
+        shape: tuple[int, ...] = (counts[0] if counts[1] == 1 else counts[1],)
     else:
         shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
         n_rows = math.prod(shape)
@@ -143,15 +163,15 @@ def measure(measure: int, p: Any, q: Any, normalize: bool, base: float | str, ax
     out = _by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
-        q_lost = Q if Q.shape[0] == 1 else Q[lost]
-        out[lost] = _by_row(measure, _in_range(P[lost], 1), _in_range(q_lost, 1), normalize, w)
+        some = (_in_range(X if X.shape[0] == 1 else X[lost], 1) for X in (P, Q))
+        out[lost] = _by_row(measure, *some, normalize, w)
     out *= scale
     return out.reshape(shape).astype(dtype, copy=False) if shape else dtype.type(out[0])
 
 
 def _by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
-    """Measure rows, both dense or both CSR, in float64; Q may have one row."""
-    out = np.empty(P.shape[0])
+    """Measure rows, both dense or both CSR, in float64; Q may have one row, and P too if they are CSR."""
+    out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
     if sp.issparse(P):
         index = np.result_type(P.indices, Q.indices, P.indptr, Q.indptr)
         parts = [
@@ -160,7 +180,8 @@ def _by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Ar
             for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
         ]
         # a task clears a row of scratch, which should not cost more than its entries
-        n_tasks = max(1, min(16, (P.nnz + Q.nnz) // max(P.shape[1], BLOCK)))
+        n_entries = sum(X.nnz if X.shape[0] == len(out) else X.nnz * len(out) for X in (P, Q))
+        n_tasks = max(1, min(16, n_entries // max(P.shape[1], BLOCK)))
         blocks = cut(len(out), max(1, -(-len(out) // n_tasks)))
 
         def task(block: int, _: int) -> None:

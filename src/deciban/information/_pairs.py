@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
 from deciban._products import products
-from deciban.information._distributions import entropy, js_divergence
+from deciban.information._distributions import entropy, js_divergence, kl_divergence
 from deciban.information._measures import BLOCK, Array, logarithms, rows, unit
 from deciban.information._tables import conditional_probability
 
@@ -25,7 +25,9 @@ def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
 
 
 def _without_rows_of_zero(D: Array, P: Any, Q: Any, normalize: bool) -> None:
-    """Set to NaN what belongs to sparse rows without a distribution; dense ones are NaN already."""
+    """Set to NaN what belongs to rows without a distribution; dense ones that have outcomes are NaN already."""
+    if normalize and not P.shape[1]:
+        D[:] = np.nan
     if normalize and sp.issparse(P):
         D[np.diff(P.indptr) == 0] = np.nan
     if normalize and sp.issparse(Q):
@@ -76,12 +78,19 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     some = bool(impossible.any())
     logs = logarithms(np.where(impossible, dense.dtype.type(1), dense) if some else dense)
     D = np.asarray(P @ logs.T) if sp.issparse(P) else products(P, logs)
-    np.subtract(-own[:, np.newaxis], D, out=D)
+    with np.errstate(invalid="ignore"):
+        np.subtract(-own[:, np.newaxis], D, out=D)
+        odd_p, odd_q = ~np.isfinite(own), ~np.isfinite(logs.sum(axis=1))
     if normalize:
         np.maximum(D, 0.0, out=D)  # rounding
     if some:
         ruled_out = impossible.astype(dense.dtype)
         D[(np.asarray(P @ ruled_out.T) if sp.issparse(P) else products(P, ruled_out)) > 0] = np.inf
+    # numbers that are negative or not finite make sums, or products of 0 with them, that are not what their terms are
+    for i in np.flatnonzero(odd_p):
+        D[i] = kl_divergence(P[[i]], Q)
+    for j in np.flatnonzero(odd_q):
+        D[:, j] = kl_divergence(P, Q[[j]])
     _without_rows_of_zero(D, P, Q, normalize)
     D *= D.dtype.type(unit(base))
     return D
@@ -119,18 +128,18 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     """
     P, Q = _two_sets(P, Q, normalize)
     out = np.empty((P.shape[0], Q.shape[0]))
+    dtype = np.result_type(P.dtype, Q.dtype)
     if sp.issparse(P) or sp.issparse(Q):
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
         for row in range(P.shape[0]):
             out[row] = js_divergence(Q, P[row])
-        _without_rows_of_zero(out, P, Q, normalize)
-        return out * unit(base)
-    dtype = np.result_type(P, Q)
-    P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
-    blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))
+    else:
+        P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
+        blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))
 
-    def task(block: int, _: int) -> None:
-        divergences.pairs(divergences.JS, P, Q, False, *blocks[block], out)
+        def task(block: int, _: int) -> None:
+            divergences.pairs(divergences.JS, P, Q, False, *blocks[block], out)
 
-    run_blocks(task, len(blocks))
+        run_blocks(task, len(blocks))
+    _without_rows_of_zero(out, P, Q, normalize)
     return (out * unit(base)).astype(dtype, copy=False)

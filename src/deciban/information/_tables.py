@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from sklearn.utils import column_or_1d
 
 from deciban._arrays import entries
 from deciban._class_sums import count_dense, count_sparse
-from deciban.information._measures import Array, rows, shares, unit
-from deciban.special import normalize_log_joint, rel_entr
+from deciban.information._measures import Array, numbers, rows, shares, unit
+from deciban.special import log_softmax, rel_entr
 
 
 def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -> Any:
@@ -55,7 +56,7 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -
             raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
         table = shares(rows(joint, axis, "joint"), 1)
         return table if axis in (-1, 1) else table.T.tocsr()
-    counts = np.asarray(joint)
+    counts = numbers(joint, "joint")
     counts = counts.astype(np.result_type(counts, np.float32) if counts.dtype.kind == "f" else np.float64) + alpha
     return shares(counts, axis)
 
@@ -92,16 +93,21 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
     >>> bayes_posterior([0.5, 0.5], [0.9, 0.1])
     array([0.9, 0.1])
     """
-    prior, likelihood = np.asarray(prior, dtype=np.float64), np.asarray(likelihood, dtype=np.float64)
+    prior, likelihood = (
+        numbers(p, name).astype(np.float64, copy=False) for p, name in ((prior, "prior"), (likelihood, "likelihood"))
+    )
     if prior.ndim != 1 or likelihood.ndim not in (1, 2) or likelihood.shape[-1:] != prior.shape:
         raise ValueError(
             f"prior and likelihood must agree in the number of hypotheses, got {prior.shape} and {likelihood.shape}"
         )
-    if log:
-        joint = np.atleast_2d(likelihood + prior)
-        return normalize_log_joint(joint)[0].reshape(likelihood.shape)
-    product = likelihood * prior
     with np.errstate(all="ignore"):
+        if log:
+            return np.asarray(log_softmax(likelihood + prior, axis=-1))
+        # fractions and exponents apart: products out of the range of numbers may be in proportion to some within
+        (a, i), (b, j) = np.frexp(prior), np.frexp(likelihood)
+        fraction, exponent = a * b, i + j
+        largest = np.max(exponent, axis=-1, keepdims=True, where=fraction != 0, initial=-4096)
+        product = np.ldexp(fraction, exponent - largest)
         return np.asarray(product / product.sum(axis=-1, keepdims=True))
 
 
@@ -112,7 +118,9 @@ def _joint(joint: Any, normalize: bool) -> tuple[Any, Array, Array]:
         raise ValueError(f"joint must have two dimensions, got {P.ndim}")
     if normalize:
         P = shares(P, None)
-    return P, np.asarray(P.sum(axis=1)).ravel(), np.asarray(P.sum(axis=0)).ravel()
+    with np.errstate(all="ignore"):
+        a, b = (np.asarray(P.sum(axis=axis, dtype=np.float64)).ravel().astype(P.dtype) for axis in (1, 0))
+    return P, a, b
 
 
 def mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> float:
@@ -128,7 +136,7 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     Returns
     -------
     information : float
-        What one variable tells of the other.
+        What one variable tells of the other; NaN if an entry is NaN, inf if one is negative.
 
     Raises
     ------
@@ -146,15 +154,21 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     1.0
     """
     P, a, b = _joint(joint, normalize)
+    scale = unit(base)
+    if normalize and not a.sum() > 0:
+        return math.nan
+    least = (P.data if sp.issparse(P) else P).min(initial=0.0)
+    if not least >= 0.0:
+        return math.nan if np.isnan(least) else math.inf
+    if np.isinf(a).any():
+        return math.nan
     if sp.issparse(P):
         row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
         # a row's share of the product is taken off first, which may be too small a number otherwise
         terms = a[row] * rel_entr(P.data / a[row], b[P.indices])
     else:
         terms = a[a > 0, np.newaxis] * rel_entr(P[a > 0] / a[a > 0, np.newaxis], b)
-    if normalize and not a.sum() > 0:
-        return math.nan
-    return float(np.sum(terms, dtype=np.float64)) * unit(base)
+    return float(np.sum(terms, dtype=np.float64)) * scale
 
 
 def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> Any:
@@ -206,7 +220,7 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     Parameters
     ----------
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Counts or weights; a feature is present where it is above 0.
+        Counts or weights; a feature is present where it is above 0, and NaN makes its gain NaN.
     y : array-like of shape (n_samples,)
         Class labels.
     base : as for :func:`entropy`
@@ -237,17 +251,20 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     samples = rows(X, -1, "X")
     if samples.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {samples.ndim}")
-    classes, codes = np.unique(np.asarray(y), return_inverse=True)
-    if codes.shape != samples.shape[:1]:
-        raise ValueError(f"X and y must have as many rows, got {samples.shape[0]} and {np.shape(y)}")
+    labels = column_or_1d(y)
+    if len(labels) != samples.shape[0]:
+        raise ValueError(f"X and y must have as many rows, got {samples.shape[0]} and {len(labels)}")
+    classes, codes = np.unique(labels, return_inverse=True)
     codes = codes.astype(np.int32)
     none = np.empty(0)
     if sp.issparse(samples):
         present, _ = count_sparse(
             entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
         )
+        unknown = samples.indices[np.isnan(samples.data)]
     else:
         present, _ = count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
+        unknown = np.isnan(samples.max(axis=0, initial=0.0))
     present = present.astype(np.float64, copy=False)
     size = np.bincount(codes, minlength=len(classes))
     share = size / max(len(codes), 1)
@@ -256,4 +273,5 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     for k, class_share in enumerate(share):
         for joint, marginal in ((present[k], there), (size[k] - present[k], 1.0 - there)):
             gain += rel_entr(joint / len(codes), marginal * class_share)
+    gain[unknown] = np.nan
     return np.maximum(gain, 0.0) * unit(base)
