@@ -163,8 +163,8 @@ def measure(
     out = _by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
-        some = (_in_range(X if X.shape[0] == 1 else X[lost], 1) for X in (P, Q))
-        out[lost] = _by_row(measure, *some, normalize, w)
+        p_lost, q_lost = (_in_range(X if X.shape[0] == 1 else X[lost], 1) for X in (P, Q))
+        out[lost] = _by_row(measure, p_lost, q_lost, normalize, w)
     out *= scale
     return out.reshape(shape).astype(dtype, copy=False) if shape else dtype.type(out[0])
 
