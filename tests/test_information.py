@@ -1099,3 +1099,19 @@ def test_tables_with_a_column_that_a_model_has():
             return np.array([[0.5, 0.5]])
 
     np.testing.assert_allclose(cross_entropy(Table(), Table(), base=2), [1])
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_of_zeros_have_no_distribution_whatever_the_weights(name, container):
+    P, Q = np.array([[0.0, 0, 0], [1, 2, 3]]), np.array([[0.0, 3, 0], [3, 2, 1]])
+    for weights in ([1, 0, 1], [0, 0, 0]):
+        found = measure(name, container(P), container(Q), normalize=True, weights=weights)
+        np.testing.assert_array_equal(np.isnan(found), [True, False])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_measures_beyond_all_numbers(dtype):
+    p, q = np.full(40, np.finfo(dtype).max / 50, dtype), np.full(40, np.finfo(dtype).tiny, dtype)
+    assert kl_divergence(p, q, base="deciban") == np.inf
+    assert cross_entropy(np.stack([p, p]), q, base="deciban").tolist() == [np.inf, np.inf]

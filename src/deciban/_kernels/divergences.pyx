@@ -45,6 +45,8 @@ cdef double _measure(
     if real_t is double:
         if normalize:
             a, b = double_ops.inverse(p, n), double_ops.inverse(q, n)
+            if a != a or b != b:  # whatever the weights are
+                return NAN
         if weights != NULL:
             found = double_ops.weighted[measure](p, q, weights, n, a, b)
         else:
@@ -52,6 +54,8 @@ cdef double _measure(
     else:
         if normalize:
             a, b = float_ops.inverse(p, n), float_ops.inverse(q, n)
+            if a != a or b != b:
+                return NAN
         if weights != NULL:
             found = float_ops.weighted[measure](p, q, weights, n, a, b)
         else:

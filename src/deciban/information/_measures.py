@@ -165,8 +165,10 @@ def measure(
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
         p_lost, q_lost = (_in_range(X if X.shape[0] == 1 else X[lost], 1) for X in (P, Q))
         out[lost] = _by_row(measure, p_lost, q_lost, normalize, w)
-    out *= scale
-    return out.reshape(shape).astype(dtype, copy=False) if shape else dtype.type(out[0])
+    with np.errstate(over="ignore"):
+        out *= scale
+        out = out.astype(dtype, copy=False)
+    return out.reshape(shape) if shape else out[0]
 
 
 def _by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
