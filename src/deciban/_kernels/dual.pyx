@@ -26,6 +26,7 @@ Sources: as in dual.c.
 from libc.stdint cimport int32_t
 from libc.string cimport memset
 
+from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.types cimport index_t, real_t
 
 ctypedef const double* row_in
@@ -54,16 +55,6 @@ cdef extern from "dual.h":
             double score, double offset, int code, double curvature, double* alpha, double* step) noexcept nogil
     const dual_ops* dual_ops_select() noexcept nogil
 
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define ask_for(address) __builtin_prefetch(address)
-    #else
-    #define ask_for(address) ((void)(address))
-    #endif
-    """
-    void ask_for(const void* address) noexcept nogil
-
 cdef const dual_ops* ops = dual_ops_select()
 
 LANES, NEVER = DUAL_LANES, DUAL_NEVER
@@ -81,14 +72,14 @@ cdef void _add(double cost, double square, const dual_terms* terms, double* sums
     sums[3] += 2.0 * cost * terms.along + cost * cost * square * terms.square
 
 
-cdef void _ask_for_row(
+cdef void _prefetch_row(
     const real_t* data, const index_t* indices, Py_ssize_t begin, Py_ssize_t end, const double* alpha
 ) noexcept nogil:
     cdef Py_ssize_t j
-    ask_for(alpha)
+    PREFETCH(alpha)
     for j in range(begin, end, 8):
-        ask_for(data + j)
-        ask_for(indices + j)
+        PREFETCH(data + j)
+        PREFETCH(indices + j)
 
 
 def epoch(
@@ -142,7 +133,7 @@ def epoch(
             if o + 1 < order.shape[0]:
                 next_row = order[o + 1]
                 if 0 <= indptr[next_row] <= indptr[next_row + 1] <= n_entries:
-                    _ask_for_row(&data[0], &indices[0], indptr[next_row], indptr[next_row + 1], &alpha[next_row, 0])
+                    _prefetch_row(&data[0], &indices[0], indptr[next_row], indptr[next_row + 1], &alpha[next_row, 0])
             memset(scores, 0, n_columns * sizeof(double))
             j = begin
             while j < end and good:
@@ -226,7 +217,7 @@ def epoch_dense(
                 continue
             if o + 1 < order.shape[0]:
                 for f in range(0, n_features, 8):
-                    ask_for(&X[order[o + 1], f])
+                    PREFETCH(&X[order[o + 1], f])
             if real_t is double:
                 x = &X[row, 0]
             else:
@@ -282,7 +273,7 @@ def epoch_one(
             if o + 2 < order.shape[0]:
                 next_row = order[o + 2]
                 if 0 <= indptr[next_row] <= indptr[next_row + 1] <= n_entries:
-                    _ask_for_row(&data[0], &indices[0], indptr[next_row], indptr[next_row + 1], &alpha[next_row])
+                    _prefetch_row(&data[0], &indices[0], indptr[next_row], indptr[next_row + 1], &alpha[next_row])
             memset(score, 0, sizeof(score))
             j = begin
             while j + 4 <= end and good:
@@ -367,7 +358,7 @@ def add_rows(
                     x[i] = <double> data[j + i]
                     ahead = &out[0, 0] + <Py_ssize_t> indices[min(j + i + AHEAD, n_entries - 1)] * out.shape[1]
                     for k in range(0, n_columns, 8):
-                        ask_for(ahead + k)
+                        PREFETCH(ahead + k)
                     targets[i] = &out[<Py_ssize_t> feature, 0]
                 if good:
                     ops.scatter(x, targets, n, n_columns, &values[row, 0])

@@ -16,6 +16,7 @@ cimport numpy as np
 from deciban._kernels.special cimport (
     elementwise_double_ops, elementwise_double_select, elementwise_float_ops, elementwise_float_select,
 )
+from deciban._kernels.types cimport real_t
 
 cdef extern from "<fenv.h>" nogil:
     enum:
@@ -35,54 +36,50 @@ ctypedef void (*float_2)(const float*, const float*, float*, Py_ssize_t) noexcep
 
 ctypedef void* pointer
 
-ctypedef fused number:
-    double
-    float
 
-
-cdef void _run_1(number* _type, char** args, np.npy_intp n, np.npy_intp* steps, void* function) noexcept nogil:
-    cdef number[CHUNK] x, out
+cdef void _run_1(real_t* _type, char** args, np.npy_intp n, np.npy_intp* steps, void* function) noexcept nogil:
+    cdef real_t[CHUNK] x, out
     cdef np.npy_intp piece, start, i, m
-    if steps[0] == sizeof(number) and steps[1] == sizeof(number):
-        if number is double:
-            (<double_1> function)(<const number*> args[0], <number*> args[1], n)
+    if steps[0] == sizeof(real_t) and steps[1] == sizeof(real_t):
+        if real_t is double:
+            (<double_1> function)(<const real_t*> args[0], <real_t*> args[1], n)
         else:
-            (<float_1> function)(<const number*> args[0], <number*> args[1], n)
+            (<float_1> function)(<const real_t*> args[0], <real_t*> args[1], n)
         return
     for piece in range((n + CHUNK - 1) // CHUNK):
         start = piece * CHUNK
         m = min(CHUNK, n - start)
         for i in range(m):
-            x[i] = (<number*> (args[0] + (start + i) * steps[0]))[0]
-        if number is double:
+            x[i] = (<real_t*> (args[0] + (start + i) * steps[0]))[0]
+        if real_t is double:
             (<double_1> function)(x, out, m)
         else:
             (<float_1> function)(x, out, m)
         for i in range(m):
-            (<number*> (args[1] + (start + i) * steps[1]))[0] = out[i]
+            (<real_t*> (args[1] + (start + i) * steps[1]))[0] = out[i]
 
 
-cdef void _run_2(number* _type, char** args, np.npy_intp n, np.npy_intp* steps, void* function) noexcept nogil:
-    cdef number[CHUNK] x, y, out
+cdef void _run_2(real_t* _type, char** args, np.npy_intp n, np.npy_intp* steps, void* function) noexcept nogil:
+    cdef real_t[CHUNK] x, y, out
     cdef np.npy_intp piece, start, i, m
-    if steps[0] == sizeof(number) and steps[1] == sizeof(number) and steps[2] == sizeof(number):
-        if number is double:
-            (<double_2> function)(<const number*> args[0], <const number*> args[1], <number*> args[2], n)
+    if steps[0] == sizeof(real_t) and steps[1] == sizeof(real_t) and steps[2] == sizeof(real_t):
+        if real_t is double:
+            (<double_2> function)(<const real_t*> args[0], <const real_t*> args[1], <real_t*> args[2], n)
         else:
-            (<float_2> function)(<const number*> args[0], <const number*> args[1], <number*> args[2], n)
+            (<float_2> function)(<const real_t*> args[0], <const real_t*> args[1], <real_t*> args[2], n)
         return
     for piece in range((n + CHUNK - 1) // CHUNK):
         start = piece * CHUNK
         m = min(CHUNK, n - start)
         for i in range(m):
-            x[i] = (<number*> (args[0] + (start + i) * steps[0]))[0]
-            y[i] = (<number*> (args[1] + (start + i) * steps[1]))[0]
-        if number is double:
+            x[i] = (<real_t*> (args[0] + (start + i) * steps[0]))[0]
+            y[i] = (<real_t*> (args[1] + (start + i) * steps[1]))[0]
+        if real_t is double:
             (<double_2> function)(x, y, out, m)
         else:
             (<float_2> function)(x, y, out, m)
         for i in range(m):
-            (<number*> (args[2] + (start + i) * steps[2]))[0] = out[i]
+            (<real_t*> (args[2] + (start + i) * steps[2]))[0] = out[i]
 
 
 cdef void _float_1(char** args, const np.npy_intp* n, const np.npy_intp* steps, void* function) noexcept nogil:

@@ -23,12 +23,7 @@ from libc.math cimport INFINITY, fabs
 from libc.string cimport memset
 
 from deciban._kernels.types cimport index_t, real_t
-
-cdef extern from "vector.h":
-    ctypedef struct vector_ops:
-        void (*exp_shifted)(double* values, Py_ssize_t n, double shift) noexcept nogil
-        int (*normalize)(double* values, Py_ssize_t n, int as_probability) noexcept nogil
-    const vector_ops* vector_ops_select() noexcept nogil
+from deciban._kernels.vector cimport vector_ops, vector_ops_select
 
 cdef extern from "logistic.h":
     ctypedef struct logistic_ops:

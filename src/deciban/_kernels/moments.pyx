@@ -26,13 +26,7 @@ import numpy as np
 
 from deciban._kernels.prefetch cimport PREFETCH_L2
 from deciban._kernels.types cimport data_t
-
-cdef extern from "vector.h":
-    ctypedef struct vector_ops:
-        void (*add_shifted)(
-            const double* x, const double* shift, double weight, Py_ssize_t n, double* sums, double* squares
-        ) noexcept nogil
-    const vector_ops* vector_ops_select() noexcept nogil
+from deciban._kernels.vector cimport vector_ops, vector_ops_select
 
 cdef const vector_ops* ops = vector_ops_select()
 
