@@ -50,11 +50,7 @@ def one_step(X, code, cost, W, offset, alpha):
     parts = X.data, X.indices, X.indptr
     arguments = squares, np.array([code], np.int32), np.array([cost]), np.zeros(1, np.int32), 0.0
     sums = np.zeros(4)
-    if n_classes == 1:
-        W, offset, alpha = W[:, 0].copy(), offset.copy(), alpha.copy()
-        assert dual.epoch_one(*parts, *arguments, W, offset, alpha, sums)
-        return W[:, np.newaxis], alpha, sums
-    width = -(-n_classes // dual.LANES) * dual.LANES
+    width = 1 if n_classes == 1 else -(-n_classes // dual.LANES) * dual.LANES
     table, shift, p = np.zeros((len(W), width)), np.full(width, dual.NEVER), np.zeros((1, width))
     table[:, :n_classes], shift[:n_classes], p[0, :n_classes] = W, offset, alpha
     assert dual.epoch(*parts, *arguments, table, shift, p, sums)
@@ -122,19 +118,19 @@ class TestStep:
             with pytest.raises(ValueError, match="agree in shape"):
                 dual.epoch(*parts, *good, *state[:i], bad, *state[i + 1 :])
 
-    @pytest.mark.parametrize("kernel", ["epoch", "epoch_one", "add_rows"])
+    @pytest.mark.parametrize(("kernel", "n_columns"), [("epoch", 1), ("epoch", 8), ("add_rows", 3)])
     @pytest.mark.parametrize("where", ["indices", "indptr"])
-    def test_nothing_is_read_or_written_out_of_range(self, kernel, where):
+    def test_nothing_is_read_or_written_out_of_range(self, kernel, n_columns, where):
         X, y = make(0, 6, 5, 2, density=0.9)
         parts = {"data": X.data, "indices": X.indices.copy(), "indptr": X.indptr.copy()}
         parts[where][3] = 10**6 if where == "indices" else -1
         rows = np.ones(6), y, np.ones(6), np.arange(6, dtype=np.int32), 0.0
+        table = np.zeros((5, n_columns))
         if kernel == "epoch":
-            found = dual.epoch(*parts.values(), *rows, np.zeros((5, 8)), np.zeros(8), np.zeros((6, 8)), np.zeros(4))
-        elif kernel == "epoch_one":
-            found = dual.epoch_one(*parts.values(), *rows, np.zeros(5), np.zeros(1), np.zeros(6), np.zeros(4))
+            state = table, np.zeros(n_columns), np.zeros((6, n_columns)), np.zeros(4)
+            found = dual.epoch(*parts.values(), *rows, *state)
         else:
-            found = dual.add_rows(*parts.values(), np.ones((6, 3)), 3, np.zeros((5, 3)))
+            found = dual.add_rows(*parts.values(), np.ones((6, n_columns)), n_columns, table)
         assert found is False
 
     @pytest.mark.parametrize("n_columns", [1, 3, 8, 16, 20, 24, 33])

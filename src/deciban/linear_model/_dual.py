@@ -26,7 +26,6 @@ from deciban.linear_model._samples import DenseSamples, SparseSamples
 
 _epoch = specialise(dual.epoch, DATA_DTYPES[:2], INDEX_DTYPES)
 _epoch_dense = specialise(dual.epoch_dense, DATA_DTYPES[:2])
-_epoch_one = specialise(dual.epoch_one, DATA_DTYPES[:2], INDEX_DTYPES)
 _INTERCEPT = 0.1  # of a row's mean square: the square of the intercept's feature
 _CELLS = 1 << 15  # of a block of vector arithmetic
 _LOOK_BACK = 4  # epochs over which progress is measured
@@ -106,18 +105,12 @@ class Ascent:
         """Do an epoch; return about the gap between primal and dual, and the primal value, both divided by penalty."""
         sums = np.zeros(4)
         rows = self.squares, self.problem.codes, self.costs, order, self.scale
+        state = self.W, self.offset, self.alpha, sums
         if isinstance(self.samples, DenseSamples):
-            X = self.samples.X
-            _epoch_dense[X.dtype,](X, *rows, self.W, self.offset, self.alpha, sums)
+            _epoch_dense[self.samples.X.dtype,](self.samples.X, *rows, *state)
         else:
             data, indices, indptr = self.samples.parts
-            key = data.dtype, indices.dtype
-            if self.W.shape[1] == 1:
-                state = self.W[:, 0], self.offset, self.alpha[:, 0]
-                good = _epoch_one[key](data, indices, indptr, *rows, *state, sums)
-            else:
-                good = _epoch[key](data, indices, indptr, *rows, self.W, self.offset, self.alpha, sums)
-            if not good:
+            if not _epoch[data.dtype, indices.dtype](data, indices, indptr, *rows, *state):
                 raise malformed(self.samples.matrix)
         if self.samples.intercept and not self.held:
             n_columns = self.problem.shape[1]
