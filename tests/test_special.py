@@ -367,6 +367,31 @@ def test_affine(name, container, dtype):
             function(X, W)
 
 
+@pytest.mark.parametrize("function", [special.affine_sigmoid, special.affine_softmax])
+def test_affine_checks_every_sparse_format(function):
+    """SciPy's conversions would write wherever an index points to."""
+    W = np.ones((3, 2))
+    for container, part in ((sp.csr_array, "indices"), (sp.csc_matrix, "indices"), (sp.coo_array, "col")):
+        X = container(np.eye(3))
+        np.testing.assert_array_equal(function(X, W), function(np.eye(3), W))
+        getattr(X, part)[1] = 10**8
+        with pytest.raises(ValueError, match="out of range"):
+            function(X, W)
+    X = sp.dia_array(np.eye(3))
+    np.testing.assert_array_equal(function(X, W), function(np.eye(3), W))
+    X.data = X.data[:, :0].reshape(0, 3)
+    with pytest.raises(ValueError, match="number of"):
+        function(X, W)
+
+
+def test_affine_refuses_what_is_not_real():
+    X, W, b = np.ones((2, 2)), np.ones((2, 1)), np.ones(1)
+    for arguments, name in (((1j * X, W, b), "X"), ((X, 1j * W, b), "W"), ((X, W, 1j * b), "b")):
+        for container in (np.asarray, sp.csr_array):
+            with pytest.raises(ValueError, match=f"{name} must be real numbers, got dtype complex128"):
+                special.affine_sigmoid(container(arguments[0]), *arguments[1:])
+
+
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
 def test_affine_of_many_blocks(container):
     X = sp.random(5000, 50, 0.1, random_state=0, format="csr").toarray()

@@ -61,6 +61,29 @@ def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[A
     return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), indices, indptr
 
 
+def to_csr(X: Any) -> Any:
+    """Return a sparse matrix as CSR; SciPy's conversions trust the indices, so that they are checked first.
+
+    What is CSR already is returned as it is: :func:`csr_parts` checks it.
+
+    Raises
+    ------
+    ValueError
+        If its arrays do not make a matrix of its shape.
+    """
+    if X.format == "csr":
+        return X
+    if X.format == "csc":
+        return make_csr(sp.csr_matrix, *csr_parts(X.T), X.shape[::-1]).T.tocsr()
+    if X.format == "dia":
+        X = type(X)((X.data, X.offsets), shape=X.shape)  # which checks them
+    X = X.tocoo()
+    for index, size in zip((X.row, X.col), X.shape, strict=True):
+        if len(index) and not 0 <= index.min() <= index.max() < size:
+            raise ValueError(f"an index of the sparse matrix is out of range for {size} rows or columns")
+    return X.tocsr()
+
+
 def check_sparse(X: Any) -> None:
     """Check a CSR or CSC matrix, if X is one, before SciPy or scikit-learn index with what it holds.
 

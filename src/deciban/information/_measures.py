@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts
+from deciban._arrays import csr_parts, to_csr
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
 
@@ -52,7 +52,7 @@ def rows(p: Any, axis: int, name: str) -> Any:
             raise ValueError(f"axis {axis} is out of bounds for a sparse matrix")
         if p.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {p.dtype}")
-        X = _checked(p)
+        X = _own_csr(p)
         if axis not in (-1, 1):
             X = X.T.tocsr()
         if not X.has_canonical_format:
@@ -65,17 +65,9 @@ def rows(p: Any, axis: int, name: str) -> Any:
     return np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
 
 
-def _checked(p: Any) -> Any:
-    """Return a sparse matrix as CSR of our own; SciPy's conversions trust indices, so they are checked first."""
-    if p.format == "csc":
-        return sp.csr_matrix(_checked(p.T).T)
-    if p.format != "csr":
-        X = p.tocoo()
-        for index, size in zip((X.row, X.col), X.shape, strict=True):
-            if len(index) and not 0 <= index.min() <= index.max() < size:
-                raise ValueError(f"an index of the sparse matrix is out of range for {size} rows or columns")
-        p = X.tocsr()
-    data, indices, indptr = csr_parts(p)
+def _own_csr(p: Any) -> Any:
+    """Return a sparse matrix, checked, as CSR of real numbers that is a copy."""
+    data, indices, indptr = csr_parts(to_csr(p))
     n_entries = int(indptr[-1])
     X = sp.csr_matrix(p.shape)
     narrow = data.dtype in (np.float32, np.float16)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts
+from deciban._arrays import csr_parts, to_csr
 from deciban._kernels import elementwise, posterior, reductions
 from deciban._parallel import cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
@@ -20,9 +20,13 @@ _AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the 
 def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
     """Return the activation of ``X @ W + b``, made block by block so that a block is still in cache."""
     sparse = sp.issparse(X)
-    dtype = np.float32 if {np.dtype(getattr(v, "dtype", float)) for v in (X, W)} == {np.dtype(np.float32)} else float
+    X, W = X if sparse else np.asarray(X), np.asarray(W)
+    for name, value in (("X", X), ("W", W), ("b", np.asarray(0.0 if b is None else b))):
+        if value.dtype.kind not in "fiub":
+            raise ValueError(f"{name} must be real numbers, got dtype {value.dtype}")
+    dtype = np.float32 if X.dtype == W.dtype == np.float32 else float
     W = np.ascontiguousarray(W, dtype=dtype)
-    X = X.tocsr() if sparse else np.ascontiguousarray(X, dtype=dtype)
+    X = X if sparse else np.ascontiguousarray(X, dtype=dtype)
     if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
         raise ValueError(f"X and W must be matrices whose product exists, got shapes {X.shape} and {W.shape}")
     b = np.zeros(W.shape[1], dtype) if b is None else np.ascontiguousarray(b, dtype=dtype)
@@ -33,7 +37,7 @@ def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
         return out
     n_rows = max(64, _AFFINE_CELLS // W.shape[1])
     if sparse:
-        data, indices, indptr = csr_parts(X)
+        data, indices, indptr = csr_parts(to_csr(X))
         data = data.astype(np.float64, copy=False)
         table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
         joint = out if dtype is float else np.empty(out.shape)
@@ -84,7 +88,7 @@ def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
     Raises
     ------
     ValueError
-        If the shapes do not agree, or the parts of a sparse matrix do not.
+        If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real.
 
     Examples
     --------
@@ -117,7 +121,7 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
     Raises
     ------
     ValueError
-        If the shapes do not agree, or the parts of a sparse matrix do not.
+        If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real.
 
     Examples
     --------
