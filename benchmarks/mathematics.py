@@ -321,23 +321,31 @@ def _affine_contenders(sparse: bool) -> tuple[Contender, ...]:
     return found
 
 
+def _side_by_side(found: Any) -> Any:
+    return np.column_stack(found).astype(np.asarray(found[0]).dtype)
+
+
 def _log_joint_contenders() -> tuple[Contender, ...]:
     def of_scipy(arrays: Any) -> Work:
         def posteriors(_: Any) -> Any:
             found = scipy.special.log_softmax(arrays[0], axis=1)
             return found, np.exp(found), found.argmax(axis=1)
 
-        return Work(posteriors, answer=np.column_stack)
+        return Work(posteriors, answer=_side_by_side)
 
     def ours(arrays: Any) -> Work:
-        return Work(lambda _: special.normalize_log_joint(arrays[0]), answer=np.column_stack)
+        return Work(lambda _: special.normalize_log_joint(arrays[0]), answer=_side_by_side)
 
     def of_torch(n_threads: int) -> Callable[[Any], Work]:
-        def posteriors(torch: Any, x: Any, *_: Any) -> Any:
-            found = torch.log_softmax(x, 1)
-            return found, found.exp(), found.argmax(1)
+        def posteriors(torch: Any, x: Any, p: Any, _q: Any, out: Any) -> Any:
+            torch.log_softmax(x, 1, out=out)
+            return out, torch.exp(out, out=p), torch.argmax(x, 1)
 
-        return in_torch(posteriors, n_threads, np.column_stack)
+        def make(data: Any) -> Work:
+            x, *_ = data
+            return in_torch(posteriors, n_threads, _side_by_side)((x, np.empty_like(x), x[:0], np.empty_like(x)))
+
+        return make
 
     return (
         Contender("SciPy", 1, of_scipy),
@@ -459,11 +467,12 @@ PROBLEMS = [
     *(
         Problem(
             "special",
-            f"normalize_log_joint, {shape[0]:,} x {shape[1]:,}, float64",
-            partial(arrays, shape=shape, dtype=np.float64),
+            f"normalize_log_joint, {shape[0]:,} x {shape[1]:,}, {np.dtype(dtype).name}",
+            partial(arrays, shape=shape, dtype=dtype),
             _log_joint_contenders(),
             close,
         )
-        for shape in SHAPES
+        for shape in (*SHAPES, (100_000, 20))
+        for dtype in DTYPES
     ),
 ]

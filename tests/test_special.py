@@ -156,7 +156,7 @@ def test_along_an_axis(name, dtype, data):
 
 
 @pytest.mark.parametrize("inner", [1, 2, 15, 16, 17, 513])
-@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 200])
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 127, 128, 129, 300])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ALONG)
 def test_borders_of_columns(name, dtype, n, inner):
@@ -167,7 +167,7 @@ def test_borders_of_columns(name, dtype, n, inner):
 
 
 @quiet
-@pytest.mark.parametrize("n", [1, 2, 31, 32, 33, 4096, 4097, 2**17 - 1, 2**17, 2**17 + 1])
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 127, 128, 129, 4096, 4097, 2**17 - 1, 2**17, 2**17 + 1])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ALONG)
 def test_borders_of_rows_and_unusual_rows(name, dtype, n):
@@ -288,7 +288,7 @@ def test_long_results_are_those_of_short_ones(dtype, offset):
         np.testing.assert_array_equal(own, ufunc(*args))
 
 
-@pytest.mark.parametrize("n", [32, 250, 1000, 5000])
+@pytest.mark.parametrize("n", [3, 10, 63, 64, 127, 128, 250, 1000, 5000])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("log", [False, True])
 def test_many_rows_are_those_of_few(log, dtype, n):
@@ -326,17 +326,59 @@ def test_threads_do_not_change_a_bit(name, dtype):
 # --- joint log-likelihoods, products ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (5, 3), (3000, 40)])
+@quiet
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_normalize_log_joint(dtype, shape):
-    x = np.random.default_rng(0).normal(0, 30, shape).astype(dtype)
+@given(data=st.data())
+def test_normalize_log_joint(dtype, data):
+    shape = data.draw(st.integers(0, 70)), data.draw(st.sampled_from([1, 2, 3, 10, 127, 128, 300]))
+    x = data.draw(hnp.arrays(dtype, shape, elements=values(dtype) | st.just(np.nan)))
+    before = x.copy()
     log_p, p, largest = special.normalize_log_joint(x)
-    same(log_p, special.log_softmax(x, axis=1))
-    same(p, special.softmax(x, axis=1))
+    np.testing.assert_array_equal(x, before)
+    same(log_p, scipy.special.log_softmax(x, axis=1))
+    same(p, scipy.special.softmax(x, axis=1))
+    # which keep digits that SciPy's functions do not
+    limits = {"rtol": 8 * np.finfo(dtype).eps, "atol": 2 * np.finfo(dtype).smallest_subnormal}
+    np.testing.assert_allclose(log_p, special.log_softmax(x, axis=1), **limits)
+    np.testing.assert_allclose(p, special.softmax(x, axis=1), **limits)
+    assert largest.dtype == np.intp
     np.testing.assert_array_equal(largest, x.argmax(axis=1))
+
+
+@pytest.mark.parametrize("n", [2, 5, 127, 128, 1000, 5000])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_place_of_the_largest(dtype, n):
+    """The first of equals, or of NaN, as np.argmax finds it."""
+    x = np.full((4 * n, n), -np.inf, dtype)
+    for place in range(n):
+        x[place, place:] = 3.0
+        x[n + place, place], x[n + place, -1] = np.inf, np.inf
+        x[2 * n + place] = 5.0
+        x[2 * n + place, place] = x[2 * n + place, -1] = np.nan
+        x[3 * n + place, place] = -7.0
+    log_p, p, largest = special.normalize_log_joint(x)
+    np.testing.assert_array_equal(largest, x.argmax(axis=1))
+    alone = np.arange(3 * n, 4 * n)
+    np.testing.assert_array_equal(p[alone, largest[alone]], 1.0)
+    np.testing.assert_allclose(log_p[alone, largest[alone]], 0.0, atol=np.finfo(dtype).smallest_normal)
+    assert np.isnan(p[n : 3 * n]).all()
+
+
+def test_joint_log_likelihoods_must_be_a_table_of_real_numbers():
     for bad in (np.zeros(3), np.zeros((3, 0)), np.zeros((2, 2), complex)):
         with pytest.raises(ValueError, match="jll must be"):
             special.normalize_log_joint(bad)
+
+
+@pytest.mark.parametrize("shape", [(30_011, 10), (999, 333)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_threads_do_not_change_a_posterior(dtype, shape):
+    x = np.random.default_rng(0).normal(0, 30, shape).astype(dtype)
+    found = []
+    for n_threads in (1, 2, 5):
+        with deciban.config_context(n_threads=n_threads):
+            found.append(b"".join(answer.tobytes() for answer in special.normalize_log_joint(x)))
+    assert found[0] == found[1] == found[2]
 
 
 def untidy(container, dtype):

@@ -10,6 +10,7 @@
 
 #include "elementary.h"
 #include "runs.h"
+#include "squares.h"
 
 #define PIECE 4096 /* values whose maximum is taken together: they stay in the first caches */
 
@@ -64,6 +65,15 @@ static inline real take_out(const real *x, real largest, ptrdiff_t n, real *term
         count += x[i] == largest ? 1 : 0;
     }
     return count;
+}
+
+/* The first place of a value that is there, or of NaN, among values `stride` apart. */
+static inline ptrdiff_t first_place(const real *x, ptrdiff_t stride, real value) {
+    ptrdiff_t i = 0;
+    while (!(x[i * stride] == value || (value != value && x[i * stride] != x[i * stride]))) {
+        i++;
+    }
+    return i;
 }
 
 static exp_sum sum_exp(const real *x, ptrdiff_t n) {
@@ -206,29 +216,52 @@ static void softmax(const real *x, ptrdiff_t n, int log, int streamed, real *out
     shift(x, n, largest, (real)(1.0 / total), 0, out);
 }
 
-/* Both softmax and its logarithm. */
-static void softmax_pair(const real *x, ptrdiff_t n, real *log_out, real *out) {
-    real largest = largest_of(x, n), base = is_finite(largest) ? largest : 0, shift = taken_off(largest);
+/* Both softmax and its logarithm; return the place of the largest value. */
+static ptrdiff_t softmax_pair(const real *x, ptrdiff_t n, int streamed, real *log_out, real *out) {
+    _Alignas(LINE) real buffer[PIECE];
+    int is_buffered = streamed && n <= PIECE;
+    real *all = is_buffered ? buffer : out, largest = -INFINITY;
+    ptrdiff_t first = 0; /* run that holds the largest value */
+    for (ptrdiff_t from = 0; from < n; from += RUN) {
+        real top = largest_of(x + from, n - from < RUN ? n - from : RUN);
+        first = top > largest ? from : first;
+        largest = top > largest ? top : largest;
+    }
+    real shifted = taken_off(largest);
     double count = 0.0;
     sums parts;
     begin(&parts);
+    __builtin_prefetch(out + n, 1); /* lines that are shared with the next row, which cannot be streamed */
+    __builtin_prefetch(log_out + n, 1);
     for (ptrdiff_t from = 0; from < n; from += RUN) {
         ptrdiff_t size = n - from < RUN ? n - from : RUN;
-        real terms[RUN];
-        exp_run(x + from, shift, size, out + from);
-        memcpy(terms, out + from, size * sizeof(real));
-        count += take_out(x + from, largest, size, terms);
+        real others[RUN], *terms = all + from;
+        fetch(x + n + from, size);
+        exp_run(x + from, shifted, size, terms);
+        if (from >= first && largest_of(x + from, size) == largest) {
+            memcpy(others, terms, size * sizeof(real));
+            count += take_out(x + from, largest, size, others);
+            terms = others;
+        }
         add_run(terms, size, &parts);
     }
-    double low, rest = sum_of(&parts, &low) / (double)RAISED;
+    double rest_low, rest = sum_of(&parts, &rest_low) / (double)RAISED, total = count + rest;
     int finite = is_finite(largest);
-    real factor = finite ? (real)(1.0 / (count + rest)) / RAISED : (real)NAN;
-    real log_total = (real)(finite ? log1p((count - 1.0) + rest) : largest + rest);
+    real low, factor = inverse(finite ? total : NAN, rest - (total - count), &low) / RAISED;
+    low /= RAISED;
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) {
-        log_out[i] = (x[i] - base) - log_total;
-        out[i] *= factor;
+        all[i] = fused(all[i], factor, all[i] * low);
     }
+    real log_total = (real)(finite ? log1p((count - 1.0) + rest) : largest + rest);
+    if (is_buffered) {
+        stream(buffer, out, n);
+        shift(x, n, finite ? largest : 0, log_total, 1, buffer);
+        stream(buffer, log_out, n);
+    } else {
+        shift(x, n, finite ? largest : 0, log_total, 1, log_out);
+    }
+    return rest == rest ? first + first_place(x + first, 1, largest) : first_place(x, 1, (real)NAN);
 }
 
 static void largest_of_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns,
@@ -245,13 +278,15 @@ static void largest_of_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptr
     }
 }
 
-/* The maximum, the count of it and the rest of each of at most COLUMNS columns. What additions round off is added up too:
- * it costs little next to an exponential, and rows of a few values have no lanes that share the rounding. */
+/* The maximum, the count of it and the rest of each of at most COLUMNS columns; the exponentials go to `kept`, of the
+ * same shape as x, unless that is NULL. What additions round off is added up too: it costs little next to an exponential,
+ * and rows of a few values have no lanes that share the rounding. */
 static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *restrict largest,
-                            double *restrict count, double *restrict rest) {
-    real some_count[COLUMNS], some_rest[COLUMNS], lost[COLUMNS];
+                            double *restrict count, double *restrict rest, real *kept) {
+    real some_count[COLUMNS], some_rest[COLUMNS], lost[COLUMNS], passing[COLUMNS], shift[COLUMNS];
     largest_of_columns(x, n, stride, n_columns, largest);
     for (ptrdiff_t k = 0; k < n_columns; k++) {
+        shift[k] = taken_off(largest[k]);
         count[k] = rest[k] = 0.0;
     }
     for (ptrdiff_t from = 0; from < n; from += RUN) {
@@ -262,10 +297,10 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
         }
         for (ptrdiff_t i = from; i < stop; i++) {
             const real *row = x + i * stride;
-            real terms[COLUMNS];
+            real *terms = kept == NULL ? passing : kept + i * stride;
 #pragma omp simd
             for (ptrdiff_t k = 0; k < n_columns; k++) {
-                terms[k] = row[k] - taken_off(largest[k]);
+                terms[k] = row[k] - shift[k];
             }
             exp_run(terms, 0, n_columns, terms);
 #pragma omp simd
@@ -294,7 +329,7 @@ static inline real log_total(double count, double rest, real *low) {
 static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out) {
     real largest[COLUMNS];
     double count[COLUMNS], rest[COLUMNS];
-    sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL);
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         real low, high = log_total(count[k], rest[k], &low), sum = largest[k] + high;
@@ -304,29 +339,72 @@ static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, pt
     }
 }
 
-static void log_softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out,
-                                ptrdiff_t out_stride) {
-    real largest[COLUMNS], shift[COLUMNS], low[COLUMNS];
-    double count[COLUMNS], rest[COLUMNS];
-    sum_exp_columns(x, n, stride, n_columns, largest, count, rest);
+/* The logarithm of the softmax, from what sum_exp_columns() has found; x may be `out`. */
+static void log_of_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, const real *largest,
+                           const double *count, const double *rest, real *out, ptrdiff_t out_stride) {
+    real base[COLUMNS], shift[COLUMNS], low[COLUMNS];
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         int finite = is_finite(largest[k]);
         real some_low, high = log_total(count[k], rest[k], &some_low);
         shift[k] = finite ? high : largest[k] + (real)rest[k];
         low[k] = finite ? some_low : 0;
-        largest[k] = finite ? largest[k] : 0;
+        base[k] = finite ? largest[k] : 0;
     }
     for (ptrdiff_t i = 0; i < n; i++) {
         const real *row = x + i * stride;
         real *to = out + i * out_stride;
 #pragma omp simd
         for (ptrdiff_t k = 0; k < n_columns; k++) {
-            real apart = row[k] - largest[k], found = apart - shift[k];
+            real apart = row[k] - base[k], found = apart - shift[k];
             real lost = rounded_off(apart, -shift[k], found);
             to[k] = found + ((lost == lost ? lost : 0) - low[k]); /* an infinity loses nothing */
         }
     }
+}
+
+static void log_softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out,
+                                ptrdiff_t out_stride) {
+    real largest[COLUMNS];
+    double count[COLUMNS], rest[COLUMNS];
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL);
+    log_of_columns(x, n, stride, n_columns, largest, count, rest, out, out_stride);
+}
+
+/* Both, and the place of the largest value, of columns with nothing between them; log_out may be x. */
+static void softmax_pair_columns(const real *x, ptrdiff_t n, ptrdiff_t n_columns, real *log_out, real *out,
+                                 ptrdiff_t *places) {
+    real largest[COLUMNS], place[COLUMNS], factor[COLUMNS], low[COLUMNS];
+    double count[COLUMNS], rest[COLUMNS];
+    sum_exp_columns(x, n, n_columns, n_columns, largest, count, rest, out);
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        place[k] = 0;
+    }
+    for (ptrdiff_t i = n - 1; i >= 0; i--) {
+        const real *row = x + i * n_columns;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            place[k] = row[k] == largest[k] ? (real)i : place[k];
+        }
+    }
+#pragma omp simd
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        double total = count[k] + rest[k];
+        real some_low, high = inverse(total, rest[k] - (total - count[k]), &some_low);
+        factor[k] = is_finite(largest[k]) ? high / RAISED : (real)NAN;
+        low[k] = some_low / RAISED;
+    }
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        places[k] = rest[k] == rest[k] ? (ptrdiff_t)place[k] : first_place(x + k, n_columns, (real)NAN);
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real *to = out + i * n_columns;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            to[k] = fused(to[k], factor[k], to[k] * low[k]);
+        }
+    }
+    log_of_columns(x, n, n_columns, n_columns, largest, count, rest, log_out, n_columns);
 }
 
 static void softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out,
@@ -376,4 +454,5 @@ const reductions_float_ops TIER_NAME(reductions_float) = {
 #else
 const reductions_double_ops TIER_NAME(reductions_double) = {
 #endif
-    sum_exp, sum_exp_times, softmax, settle, softmax_pair, shift, log_sum_exp_columns, softmax_columns};
+    sum_exp, sum_exp_times, turn, softmax, stream, settle, softmax_pair, shift, log_sum_exp_columns, softmax_columns,
+    softmax_pair_columns};

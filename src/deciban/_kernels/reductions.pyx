@@ -19,6 +19,7 @@ Analysis, 2021).
 from libc.math cimport INFINITY, fabs, isfinite, log as log_, log1p
 from libc.string cimport memcpy
 
+from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.special cimport (
     COLUMNS, STREAMED, exp_sum, reductions_double_ops, reductions_double_select, reductions_float_ops,
     reductions_float_select,
@@ -30,7 +31,8 @@ cdef const reductions_double_ops* double_ops = reductions_double_select()
 
 cdef enum:
     TILE = 64  # short rows at a time
-    SHORT = 32  # values
+    SHORT = 128  # values of a row
+    SHORT_SOFTMAX = 64  # of one that is no dearer by itself, without a logarithm at its end
     CACHED = 1 << 17  # values of a block of columns
 
 
@@ -54,13 +56,29 @@ def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
 
 cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* tile) noexcept nogil:
     """Lay TILE rows side by side, -inf where there are fewer."""
-    cdef Py_ssize_t row, i
-    for row in range(n_rows):
-        for i in range(n):
-            tile[i * TILE + row] = x[row * n + i]
-    for row in range(n_rows, TILE):
-        for i in range(n):
-            tile[i * TILE + row] = -INFINITY
+    cdef Py_ssize_t k
+    if n_rows < TILE:
+        for k in range(n * TILE):
+            tile[k] = -INFINITY
+    if real_t is double:
+        double_ops.turn(x, n, n_rows, n, tile, TILE)
+    else:
+        float_ops.turn(x, n, n_rows, n, tile, TILE)
+
+
+cdef void _turn_back(const real_t* tile, Py_ssize_t n_rows, Py_ssize_t n, bint streamed, real_t* out) noexcept nogil:
+    cdef real_t[SHORT * TILE] rows
+    cdef real_t* to = out
+    if streamed:
+        to = rows
+    if real_t is double:
+        double_ops.turn(tile, TILE, n, n_rows, to, n)
+        if streamed:
+            double_ops.stream(rows, out, n_rows * n)
+    else:
+        float_ops.turn(tile, TILE, n, n_rows, to, n)
+        if streamed:
+            float_ops.stream(rows, out, n_rows * n)
 
 
 def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, Py_ssize_t stop):
@@ -141,28 +159,57 @@ def logsumexp_times(
             sign_out[row] = <real_t> ((sign > 0) - (sign < 0)) if sign == sign else <real_t> sign
 
 
-def softmax_pair(const real_t[:, ::1] X, real_t[:, ::1] log_out, real_t[:, ::1] out, Py_ssize_t start, Py_ssize_t stop):
-    """Write the softmax of rows [start, stop), and its logarithm: one exponential a value for both."""
-    cdef Py_ssize_t row, n = X.shape[1]
+def softmax_pair(
+    const real_t[:, ::1] X, real_t[:, ::1] log_out, real_t[:, ::1] out, Py_ssize_t[::1] largest_out, Py_ssize_t start,
+    Py_ssize_t stop,
+):
+    """Write the softmax of rows [start, stop), its logarithm, and the place of each row's largest value.
+
+    One exponential a value for all; the place is the first of equals, or of the first NaN. X is none of the outputs.
+    """
+    cdef Py_ssize_t row, piece, m, n = X.shape[1]
+    cdef bint streamed = (stop - start) * n * <Py_ssize_t> sizeof(real_t) >= STREAMED
+    cdef real_t[SHORT * TILE] logs
+    cdef real_t[SHORT * TILE] shares
+    cdef Py_ssize_t[TILE] places
     if (
         out.shape[0] != X.shape[0] or out.shape[1] != n or log_out.shape[0] != X.shape[0] or log_out.shape[1] != n
-        or n == 0 or start < 0 or stop > X.shape[0]
+        or largest_out.shape[0] != X.shape[0] or n == 0 or start < 0 or stop > X.shape[0]
     ):
         raise ValueError("input, output and rows do not agree")
+    if stop <= start:
+        return
     with nogil:
-        for row in range(start, stop):
-            if real_t is double:
-                double_ops.softmax_pair(&X[row, 0], n, &log_out[row, 0], &out[row, 0])
-            else:
-                float_ops.softmax_pair(&X[row, 0], n, &log_out[row, 0], &out[row, 0])
+        if n >= SHORT:
+            for row in range(start, stop):
+                if real_t is double:
+                    largest_out[row] = double_ops.softmax_pair(&X[row, 0], n, streamed, &log_out[row, 0], &out[row, 0])
+                else:
+                    largest_out[row] = float_ops.softmax_pair(&X[row, 0], n, streamed, &log_out[row, 0], &out[row, 0])
+        else:
+            for piece in range((stop - start + TILE - 1) // TILE):
+                row = start + piece * TILE
+                m = min(<Py_ssize_t> TILE, stop - row)
+                if streamed:  # lines that two tiles share, of which neither writes all
+                    PREFETCH(&log_out[row, 0] + m * n)
+                    PREFETCH(&out[row, 0] + m * n)
+                _turn(&X[row, 0], m, n, logs)
+                if real_t is double:
+                    double_ops.softmax_pair_columns(logs, n, TILE, logs, shares, places)
+                else:
+                    float_ops.softmax_pair_columns(logs, n, TILE, logs, shares, places)
+                _turn_back(logs, m, n, streamed, &log_out[row, 0])
+                _turn_back(shares, m, n, streamed, &out[row, 0])
+                memcpy(&largest_out[row], places, m * sizeof(Py_ssize_t))
+        if streamed:
+            double_ops.settle()
 
 
 def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Write pieces [start, stop) of the softmax of X, or its logarithm, to out of the same shape (or X itself)."""
-    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m, i, k
-    cdef bint streamed
+    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m
+    cdef bint streamed = (stop - start) * n * <Py_ssize_t> sizeof(real_t) >= STREAMED
     cdef real_t[SHORT * TILE] tile
-    cdef real_t* to
     if (
         out.shape[0] != X.shape[0] or out.shape[1] != n or out.shape[2] != inner or n == 0 or start < 0
         or stop > n_items(X.shape[0], n, inner)
@@ -171,28 +218,24 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
     if stop <= start:
         return
     with nogil:
-        if inner == 1 and n >= SHORT:
-            streamed = (stop - start) * n * <Py_ssize_t> sizeof(real_t) >= STREAMED
+        if inner == 1 and n >= (SHORT if log else SHORT_SOFTMAX):
             for row in range(start, stop):
                 if real_t is double:
                     double_ops.softmax(&X[row, 0, 0], n, log, streamed, &out[row, 0, 0])
                 else:
                     float_ops.softmax(&X[row, 0, 0], n, log, streamed, &out[row, 0, 0])
-            if streamed:
-                double_ops.settle()
         elif inner == 1:
             for piece in range((stop - start + TILE - 1) // TILE):
                 row = start + piece * TILE
                 m = min(<Py_ssize_t> TILE, stop - row)
+                if streamed:
+                    PREFETCH(&out[row, 0, 0] + m * n)  # the line that two tiles share, of which neither writes all
                 _turn(&X[row, 0, 0], m, n, tile)
                 if real_t is double:
                     double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
                 else:
                     float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
-                to = &out[row, 0, 0]
-                for k in range(m):
-                    for i in range(n):
-                        to[k * n + i] = tile[i * TILE + k]
+                _turn_back(tile, m, n, streamed, &out[row, 0, 0])
         else:
             width = _width(n, inner)
             per_row = (inner + width - 1) // width
@@ -205,6 +248,8 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
                 else:
                     float_ops.softmax_columns(
                         &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner)
+        if streamed:
+            double_ops.settle()
 
 
 def sum_exp(const real_t[::1] x):

@@ -34,17 +34,22 @@ typedef struct {
         exp_sum (*sum_exp)(const real *x, ptrdiff_t n);                                                                \
         /* The sum of b exp(x); `count` is then the sum of b over the largest terms. */                                \
         exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t n);                                           \
+        /* The transpose of n_rows rows of n, `stride` apart. */                                                       \
+        void (*turn)(const real *x, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n, real *out, ptrdiff_t out_stride); \
         /* out = exp(x) / sum exp(x), or log of it, over n neighbours; if it is streamed, settle() at last. */         \
         void (*softmax)(const real *x, ptrdiff_t n, int log, int streamed, real *out);                                 \
+        void (*stream)(const real *x, real *out, ptrdiff_t n);                                                         \
         void (*settle)(void);                                                                                          \
-        /* Both; x is none of the outputs. */                                                                          \
-        void (*softmax_pair)(const real *x, ptrdiff_t n, real *log_out, real *out);                                    \
+        /* Both, streamed or not; x is none of the outputs. Returns the place of the largest, or of the first NaN. */  \
+        ptrdiff_t (*softmax_pair)(const real *x, ptrdiff_t n, int streamed, real *log_out, real *out);                 \
         /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
         void (*shift)(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out);                      \
         /* The same for at most COLUMNS columns side by side, of n values `stride` apart. */                           \
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride);                                                                 \
+        void (*softmax_pair_columns)(const real *x, ptrdiff_t n, ptrdiff_t n_columns, real *log_out, real *out,        \
+                                     ptrdiff_t *places);                                                               \
     } type;
 
 enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */

@@ -40,15 +40,23 @@ cdef extern from "special.h":
     ctypedef struct reductions_double_ops:
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(const double* x, const double* b, Py_ssize_t n) noexcept nogil
+        void (*turn)(
+            const double* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, double* out, Py_ssize_t out_stride
+        ) noexcept nogil
         void (*softmax)(const double* x, Py_ssize_t n, int log, int streamed, double* out) noexcept nogil
+        void (*stream)(const double* x, double* out, Py_ssize_t n) noexcept nogil
         void (*settle)() noexcept nogil
-        void (*softmax_pair)(const double* x, Py_ssize_t n, double* log_out, double* out) noexcept nogil
+        Py_ssize_t (*softmax_pair)(
+            const double* x, Py_ssize_t n, int streamed, double* log_out, double* out) noexcept nogil
         void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
         void (*log_sum_exp_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out) noexcept nogil
         void (*softmax_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, double* out,
             Py_ssize_t out_stride) noexcept nogil
+        void (*softmax_pair_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t n_columns, double* log_out, double* out, Py_ssize_t* places
+        ) noexcept nogil
 
     ctypedef struct divergences_double_ops:
         double_sum* sums
@@ -70,15 +78,23 @@ cdef extern from "special.h":
     ctypedef struct reductions_float_ops:
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(const float* x, const float* b, Py_ssize_t n) noexcept nogil
+        void (*turn)(
+            const float* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, float* out, Py_ssize_t out_stride
+        ) noexcept nogil
         void (*softmax)(const float* x, Py_ssize_t n, int log, int streamed, float* out) noexcept nogil
+        void (*stream)(const float* x, float* out, Py_ssize_t n) noexcept nogil
         void (*settle)() noexcept nogil
-        void (*softmax_pair)(const float* x, Py_ssize_t n, float* log_out, float* out) noexcept nogil
+        Py_ssize_t (*softmax_pair)(
+            const float* x, Py_ssize_t n, int streamed, float* log_out, float* out) noexcept nogil
         void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
         void (*log_sum_exp_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out) noexcept nogil
         void (*softmax_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, int log, float* out,
             Py_ssize_t out_stride) noexcept nogil
+        void (*softmax_pair_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t n_columns, float* log_out, float* out, Py_ssize_t* places
+        ) noexcept nogil
 
     ctypedef struct divergences_float_ops:
         float_sum* sums

@@ -340,7 +340,7 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     posterior : ndarray of shape (n_samples, n_classes)
         Its exponentials.
     largest : ndarray of shape (n_samples,)
-        Index of the largest of each row, the first of equals.
+        Index of the largest of each row, the first of equals; of a row with NaN that of the first.
 
     Raises
     ------
@@ -360,10 +360,8 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     log_posterior, posterior_ = np.empty_like(x), np.empty_like(x)
     largest = np.empty(len(x), np.intp)
 
-    def task(start: int, stop: int) -> None:
-        reductions.softmax_pair(x, log_posterior, posterior_, start, stop)
-        np.argmax(x[start:stop], axis=1, out=largest[start:stop])  # finds the rows in cache
-
     if len(x):
-        _in_pieces(len(x), x.shape[1], task)
+        kernel = reductions.softmax_pair
+        outputs = log_posterior, posterior_, largest
+        _in_pieces(len(x), x.shape[1], lambda start, stop: kernel(x, *outputs, start, stop))
     return log_posterior, posterior_, largest
