@@ -1115,3 +1115,34 @@ def test_measures_beyond_all_numbers(dtype):
     p, q = np.full(40, np.finfo(dtype).max / 50, dtype), np.full(40, np.finfo(dtype).tiny, dtype)
     assert kl_divergence(p, q, base="deciban") == np.inf
     assert cross_entropy(np.stack([p, p]), q, base="deciban").tolist() == [np.inf, np.inf]
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("weights", [None, np.arange(600) % 3])
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_short_rows_against_a_long_one(name, weights, normalize):
+    rng = np.random.default_rng(0)
+    P = np.where(rng.random((30, 600)) < np.linspace(0, 0.5, 30)[:, np.newaxis], rng.integers(1, 9, (30, 600)), 0.0)
+    P[1, 7] = 0.5
+    q = rng.gamma(1, size=600)
+    for unusual in (None, 0.0, -1.0, np.inf, np.nan):
+        if unusual is not None:
+            q[5] = unusual
+        for p_row, q_row in ((P, q), (q, P)):
+            want = measure(name, p_row, q_row, weights=weights, normalize=normalize)
+            if normalize:
+                want[P.sum(axis=1) == 0] = np.nan
+            sparse = [sp.csr_array(np.atleast_2d(x)) for x in (p_row, q_row)]
+            np.testing.assert_allclose(
+                measure(name, *sparse, weights=weights, normalize=normalize), want, rtol=1e-11, atol=1e-12
+            )
+
+
+def test_many_rows_against_a_long_one_cost_their_entries():
+    """All entries of the long row for each of the others would be 10^11."""
+    n, n_rows = 10**6, 10**5
+    X = sp.csr_array((np.ones(n_rows), np.arange(n_rows), np.arange(n_rows + 1)), (n_rows, n))
+    q = np.full(n, 1e-6)
+    np.testing.assert_allclose(log_likelihood(q, X), np.log(1e-6))
+    np.testing.assert_allclose(kl_divergence(X, q, normalize=True), np.log(1e6))
+    np.testing.assert_allclose(js_divergence(q, X), js_divergence(X[[0]], q[np.newaxis])[0])

@@ -145,6 +145,8 @@ def measure(
                 f"{names[0]} and {names[1]} must have as many rows, or one of them one, got {counts[0]} and {counts[1]}"
             )
         shape: tuple[int, ...] = (counts[0] if counts[1] == 1 else counts[1],)
+        if measure == divergences.JS and counts[0] == 1:  # the same either way: one row of Q costs less
+            P, Q = Q, P
     else:
         shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
         n_rows = math.prod(shape)
