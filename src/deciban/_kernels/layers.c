@@ -8,9 +8,9 @@
 #include <float.h>
 
 #include "elementary.h"
+#include "runs.h"
 
 #define PIECE 2048 /* values between one loop and the next over the same: they stay in the first cache */
-#define RUN 256    /* values that one running sum takes, before it is added to the sum of sums */
 #define LEAK (real)0.01
 #ifdef REAL_IS_FLOAT
 #define ROOT sqrtf
@@ -91,28 +91,11 @@ MAP(softplus)
 MAP(gelu)
 MAP(exp)
 
-static real largest_of(const real *x, ptrdiff_t n) {
-    real largest = -INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (ptrdiff_t i = 0; i < n; i++) {
-        largest = x[i] > largest ? x[i] : largest;
-    }
-    return largest;
-}
-
-/* out = exp(x - largest); returns the sum. */
+/* out = exp(x - largest) 2^RAISE; returns the sum. */
 static double sum_exp(const real *x, ptrdiff_t n, real largest, real *out) {
     double total = 0.0;
     for (ptrdiff_t start = 0; start < n; start += RUN) {
-        ptrdiff_t stop = n - start < RUN ? n : start + RUN;
-        real part = 0;
-#pragma omp simd reduction(+ : part)
-        for (ptrdiff_t i = start; i < stop; i++) {
-            real term = exp_point(x[i] - largest);
-            out[i] = term;
-            part += term;
-        }
-        total += part;
+        total += exp_run(x + start, largest, n - start < RUN ? n - start : RUN, out + start);
     }
     return total;
 }
@@ -130,16 +113,16 @@ static void log_softmax_all(const real *x, real *out, ptrdiff_t n) {
     real largest = largest_of(x, n);
     double total = -1.0;
     for (ptrdiff_t start = 0; start < n; start += RUN) {
-        ptrdiff_t stop = n - start < RUN ? n : start + RUN;
-        real rest = 0, count = 0;
+        ptrdiff_t size = n - start < RUN ? n - start : RUN;
+        real rest = 0, count = 0, terms[RUN];
+        exp_run(x + start, largest, size, terms);
 #pragma omp simd reduction(+ : rest, count)
-        for (ptrdiff_t i = start; i < stop; i++) {
-            real term = exp_point(x[i] - largest);
-            rest += x[i] == largest ? 0 : term;
-            count += x[i] == largest ? 1 : 0;
+        for (ptrdiff_t i = 0; i < size; i++) {
+            rest += x[start + i] == largest ? 0 : terms[i];
+            count += x[start + i] == largest ? 1 : 0;
         }
         total += count;
-        total += rest;
+        total += rest / RAISED;
     }
     real log_total = (real)log1p(total);
 #pragma omp simd
@@ -249,24 +232,30 @@ static double logistic_entropy(const real *z, const real *y, ptrdiff_t n, real w
 }
 
 static double softmax_entropy(const real *z, const real *y, ptrdiff_t n, real weight, real limit, real *delta) {
-    real largest = largest_of(z, n), mass = 0;
-    double of_row = 0.0;
+    real largest = largest_of(z, n), mass = 0, terms[RUN];
+    double of_row = 0.0, total = 0.0;
     for (ptrdiff_t start = 0; start < n; start += RUN) { /* log sum exp first: delta may be z */
-        ptrdiff_t stop = n - start < RUN ? n : start + RUN;
-        real part = 0;
-#pragma omp simd reduction(+ : part)
-        for (ptrdiff_t i = start; i < stop; i++) {
-            part += exp_point(z[i] - largest);
-        }
-        of_row += part;
+        of_row += exp_run(z + start, largest, n - start < RUN ? n - start : RUN, terms);
     }
-    real log_sum = (real)log(of_row), factor = (real)(1.0 / of_row);
+    real log_sum = (real)log(of_row / RAISED), factor = (real)(1.0 / of_row);
 #pragma omp simd reduction(+ : mass)
     for (ptrdiff_t i = 0; i < n; i++) {
         mass += y[i];
     }
-    SUM_OF(n, real x = z[i] - largest; real cost = log_sum - x; cost = cost > limit ? limit : cost; part += y[i] * cost;
-           delta[i] = weight * (mass * exp_point(x) * factor - y[i]);)
+    for (ptrdiff_t start = 0; start < n; start += RUN) {
+        ptrdiff_t size = n - start < RUN ? n - start : RUN;
+        real part = 0;
+        if (n > RUN) { /* else they are there */
+            exp_run(z + start, largest, size, terms);
+        }
+#pragma omp simd reduction(+ : part)
+        for (ptrdiff_t i = 0; i < size; i++) {
+            real cost = log_sum - (z[start + i] - largest);
+            part += y[start + i] * (cost > limit ? limit : cost);
+            delta[start + i] = weight * (mass * terms[i] * factor - y[start + i]);
+        }
+        total += part;
+    }
     return total;
 }
 
@@ -303,7 +292,7 @@ static double softmax_loss(const real *z, const int *codes, const real *weights,
         real *to = delta + row * n_columns, largest = largest_of(x, n_columns), own = x[codes[row]];
         real weight = weights == NULL ? 1 : weights[row];
         double of_row = sum_exp(x, n_columns, largest, to);
-        double cost = log(of_row) - ((double)own - largest);
+        double cost = log(of_row / RAISED) - ((double)own - largest);
         total += weight * (cost > limit ? limit : cost);
         real factor = (real)(weight / of_row);
 #pragma omp simd
@@ -340,38 +329,37 @@ static double sgd(const real *gradient, ptrdiff_t n, double decay, double scale,
 /* --- rows ------------------------------------------------------------------------------------------------------------- */
 
 #if defined(__GNUC__) || defined(__clang__)
-#define LANES (64 / sizeof(real))
 #define ASK_FOR(address) __builtin_prefetch(address)
 /* Values that the compiler keeps in registers; they may stand at any real's address. */
-typedef real lanes __attribute__((vector_size(64), aligned(sizeof(real)), may_alias));
+typedef real line __attribute__((vector_size(LINE), aligned(sizeof(real)), may_alias));
 
-/* The first columns, four lots of lanes at a time and then one; returns how many are done. */
-static ptrdiff_t sparse_row_lanes(const real *x, const int *indices, ptrdiff_t n, const real *table,
+/* The first columns, four lines at a time and then one; returns how many are done. */
+static ptrdiff_t sparse_row_lines(const real *x, const int *indices, ptrdiff_t n, const real *table,
                                   ptrdiff_t n_columns, real *out) {
-    ptrdiff_t k = 0, size = LANES;
+    ptrdiff_t k = 0, size = LINE / sizeof(real);
     for (; k + 4 * size <= n_columns; k += 4 * size) {
-        lanes a = {0}, b = {0}, c = {0}, d = {0};
+        line a = {0}, b = {0}, c = {0}, d = {0};
         for (ptrdiff_t i = 0; i < n; i++) {
             const real *row = table + indices[i] * n_columns + k;
             const real *next = table + indices[i + 4 < n ? i + 4 : i] * n_columns + k;
             ASK_FOR(next), ASK_FOR(next + size), ASK_FOR(next + 2 * size), ASK_FOR(next + 3 * size);
-            a += x[i] * *(const lanes *)row, b += x[i] * *(const lanes *)(row + size);
-            c += x[i] * *(const lanes *)(row + 2 * size), d += x[i] * *(const lanes *)(row + 3 * size);
+            a += x[i] * *(const line *)row, b += x[i] * *(const line *)(row + size);
+            c += x[i] * *(const line *)(row + 2 * size), d += x[i] * *(const line *)(row + 3 * size);
         }
-        *(lanes *)(out + k) = a, *(lanes *)(out + k + size) = b;
-        *(lanes *)(out + k + 2 * size) = c, *(lanes *)(out + k + 3 * size) = d;
+        *(line *)(out + k) = a, *(line *)(out + k + size) = b;
+        *(line *)(out + k + 2 * size) = c, *(line *)(out + k + 3 * size) = d;
     }
     for (; k + size <= n_columns; k += size) {
-        lanes a = {0};
+        line a = {0};
         for (ptrdiff_t i = 0; i < n; i++) {
-            a += x[i] * *(const lanes *)(table + indices[i] * n_columns + k);
+            a += x[i] * *(const line *)(table + indices[i] * n_columns + k);
         }
-        *(lanes *)(out + k) = a;
+        *(line *)(out + k) = a;
     }
     return k;
 }
 #else
-static ptrdiff_t sparse_row_lanes(const real *x, const int *indices, ptrdiff_t n, const real *table,
+static ptrdiff_t sparse_row_lines(const real *x, const int *indices, ptrdiff_t n, const real *table,
                                   ptrdiff_t n_columns, real *out) {
     (void)x, (void)indices, (void)n, (void)table, (void)n_columns, (void)out;
     return 0;
@@ -380,7 +368,7 @@ static ptrdiff_t sparse_row_lanes(const real *x, const int *indices, ptrdiff_t n
 
 static void sparse_row(const real *x, const int *indices, ptrdiff_t n, const real *table, ptrdiff_t n_columns,
                        real *out) {
-    for (ptrdiff_t k = sparse_row_lanes(x, indices, n, table, n_columns, out); k < n_columns; k++) {
+    for (ptrdiff_t k = sparse_row_lines(x, indices, n, table, n_columns, out); k < n_columns; k++) {
         real sum = 0;
         for (ptrdiff_t i = 0; i < n; i++) {
             sum += x[i] * table[indices[i] * n_columns + k];
@@ -390,19 +378,19 @@ static void sparse_row(const real *x, const int *indices, ptrdiff_t n, const rea
 }
 
 static void sum_rows(const real *x, ptrdiff_t n_rows, ptrdiff_t n_columns, real *out) {
-    double sums[64];
+    double totals[64];
     for (ptrdiff_t from = 0; from < n_columns; from += 64) {
         ptrdiff_t n = n_columns - from < 64 ? n_columns - from : 64;
-        memset(sums, 0, sizeof sums);
+        memset(totals, 0, sizeof totals);
         for (ptrdiff_t row = 0; row < n_rows; row++) {
             const real *values = x + row * n_columns + from;
 #pragma omp simd
             for (ptrdiff_t k = 0; k < n; k++) {
-                sums[k] += values[k];
+                totals[k] += values[k];
             }
         }
         for (ptrdiff_t k = 0; k < n; k++) {
-            out[from + k] = (real)sums[k];
+            out[from + k] = (real)totals[k];
         }
     }
 }

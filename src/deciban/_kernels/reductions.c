@@ -14,28 +14,6 @@
 
 #define PIECE 4096 /* values whose maximum is taken together: they stay in the first caches */
 
-static real largest_of(const real *x, ptrdiff_t n) {
-    real largest = -INFINITY;
-#ifdef HAVE_LANES
-    lanes none = VECTOR(set1)(-INFINITY), tops = none, others = none;
-    ptrdiff_t i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) { /* two maxima that do not wait for each other */
-        tops = VECTOR(max)(VECTOR(loadu)(x + i), tops); /* of a pair with NaN the second */
-        others = VECTOR(max)(VECTOR(loadu)(x + i + LANES), others);
-    }
-    for (; i < n; i += LANES) {
-        tops = VECTOR(max)(VECTOR(mask_loadu)(none, first_lanes(n - i), x + i), tops);
-    }
-    largest = VECTOR(reduce_max)(VECTOR(max)(tops, others));
-#else
-#pragma omp simd reduction(max : largest)
-    for (ptrdiff_t i = 0; i < n; i++) {
-        largest = x[i] > largest ? x[i] : largest;
-    }
-#endif
-    return largest;
-}
-
 /* What is taken off before exp, never an infinity: NaN shows in the exponentials still. */
 static inline real taken_off(real largest) { return largest > LARGEST ? LARGEST : largest < -LARGEST ? 0 : largest; }
 

@@ -1,5 +1,5 @@
-/* Runs of values that stay in the first cache between two loops over them: their exponentials, their sums, and a way for
- * results around the caches. Included after elementary.h, whose REAL it shares.
+/* Runs of values that stay in the first cache between two loops over them: the largest, their exponentials, their sums, and a
+ * way for results around the caches. Included after elementary.h, whose REAL it shares.
  *
  * Cost: an exponential is 17 (double) or 11 (float) multiplications and additions, with AVX-512 10 or 7 (lanes.h).
  */
@@ -13,23 +13,54 @@
 #define STREAM 512 /* values of a result on its way to memory */
 #define LINE 64    /* bytes */
 
-/* exp(-|x[i] - shift|) 2^RAISE */
-static inline void exp_run(const real *x, real shift, ptrdiff_t n, real *out) {
+/* The largest value; NaN is none. */
+static inline real largest_of(const real *x, ptrdiff_t n) {
+    real largest = -INFINITY;
 #ifdef HAVE_LANES
-    lanes shifts = VECTOR(set1)(shift);
+    lanes none = VECTOR(set1)(-INFINITY), tops = none, others = none;
+    ptrdiff_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) { /* two maxima that do not wait for each other */
+        tops = VECTOR(max)(VECTOR(loadu)(x + i), tops); /* of a pair with NaN the second */
+        others = VECTOR(max)(VECTOR(loadu)(x + i + LANES), others);
+    }
+    for (; i < n; i += LANES) {
+        tops = VECTOR(max)(VECTOR(mask_loadu)(none, first_lanes(n - i), x + i), tops);
+    }
+    largest = VECTOR(reduce_max)(VECTOR(max)(tops, others));
+#else
+#pragma omp simd reduction(max : largest)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        largest = x[i] > largest ? x[i] : largest;
+    }
+#endif
+    return largest;
+}
+
+/* out[i] = exp(-|x[i] - shift|) 2^RAISE; returns the sum of a run of them. */
+static inline real exp_run(const real *x, real shift, ptrdiff_t n, real *out) {
+#ifdef HAVE_LANES
+    lanes shifts = VECTOR(set1)(shift), total = VECTOR(setzero)();
     ptrdiff_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        VECTOR(storeu)(out + i, exp_lanes(VECTOR(sub)(VECTOR(loadu)(x + i), shifts)));
+        lanes terms = exp_lanes(VECTOR(sub)(VECTOR(loadu)(x + i), shifts));
+        VECTOR(storeu)(out + i, terms);
+        total = VECTOR(add)(total, terms);
     }
     if (i < n) {
         unsigned last = first_lanes(n - i);
-        VECTOR(mask_storeu)(out + i, last, exp_lanes(VECTOR(sub)(VECTOR(maskz_loadu)(last, x + i), shifts)));
+        lanes terms = exp_lanes(VECTOR(sub)(VECTOR(maskz_loadu)(last, x + i), shifts));
+        VECTOR(mask_storeu)(out + i, last, terms);
+        total = VECTOR(mask_add)(total, last, total, terms);
     }
+    return VECTOR(reduce_add)(total);
 #else
-#pragma omp simd
+    real total = 0;
+#pragma omp simd reduction(+ : total)
     for (ptrdiff_t i = 0; i < n; i++) {
         out[i] = exp_raised(minus_size(x[i] - shift));
+        total += out[i];
     }
+    return total;
 #endif
 }
 
