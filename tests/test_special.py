@@ -257,6 +257,35 @@ def test_signs_at_the_edges(a, b, result, sign, dtype):
     np.testing.assert_allclose(found, (result, sign), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "result", "sign"),
+    [
+        ([0, -800], [1e-300, 1e300], -800 + np.log(1e300), 1),
+        ([0, -800, np.nan], [1e-300, -1e300, 0], -800 + np.log(1e300), -1),
+        ([0, 0], [1.5e308, 1.5e308], np.log(1.5) + 308 * np.log(10) + np.log(2), 1),
+        ([0, 1], [1e-310, 1e-310], np.log(1e-310) + np.log1p(np.e), 1),
+        ([0, 0], [np.inf, 1e-300], np.inf, 1),
+    ],
+)
+def test_factors_of_any_size(a, b, result, sign):
+    np.testing.assert_allclose(special.logsumexp(a, b=b, return_sign=True), (result, sign), rtol=1e-14)
+    found = special.logsumexp(np.array([[0, -90], [5, 5]], "f4"), axis=1, b=np.array([1e-30, 3e38], "f4"))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [-90 + np.log(3e38), 5 + np.log(3e38)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("layouts", [(a, b) for a in sorted(LAYOUTS) for b in sorted(LAYOUTS)])
+def test_factors_of_another_layout(layouts):
+    rng = np.random.default_rng(0)
+    x, b = rng.normal(size=(4, 5, 3)), rng.uniform(size=(4, 5, 3))
+    for axis in (None, 0, 1, 2, (0, 2), (0, 1)):
+        expected = scipy.special.logsumexp(x, axis=axis, b=b)
+        for factors, wanted in ((b, expected), (np.rint(b).astype(int), None), (b[0], None)):
+            wanted = scipy.special.logsumexp(x, axis=axis, b=factors) if wanted is None else wanted
+            found = special.logsumexp(LAYOUTS[layouts[0]](x), axis=axis, b=LAYOUTS[layouts[1]](factors))
+            np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
 @pytest.mark.parametrize("name", ALONG)
 def test_axes_that_do_not_exist(name):
     x, function = np.zeros((2, 3)), getattr(special, name)

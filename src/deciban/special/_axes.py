@@ -119,7 +119,9 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     Notes
     -----
     Complex numbers are left to SciPy's function. A sum over nothing, and one whose largest terms cancel each other, has
-    the sign 0, or that of what remains; SciPy's function gives -1, and NaN where exp overflows.
+    the sign 0, or that of what remains; SciPy's function gives -1, and NaN where exp overflows. A term counts whose
+    exponential is far below the largest one if its factor is as far above; SciPy's function loses it. Neither looks at
+    the mask of a masked array.
 
     References
     ----------
@@ -182,7 +184,15 @@ def _real_pair(a: Any, b: Any) -> tuple[Array, np.dtype[Any]] | None:
 def _logsumexp_times(x: Array, b: Array, axis: Any, dtype: np.dtype[Any]) -> tuple[Array, Array, tuple[int, ...]]:
     """Return ``log(abs(sum(b * exp(x))))``, the sign of the sum, and the axes summed over, of length 1 still."""
     shape = np.broadcast_shapes(x.shape, b.shape) or (1,)
-    turned, factors = (_Turned(np.broadcast_to(v.astype(x.dtype, copy=False), shape), axis) for v in (x, b))
+    limits = np.finfo(x.dtype)
+    sizes = np.abs(b[(b != 0) & np.isfinite(b)], dtype=np.float64)
+    if sizes.size and (sizes.max() > limits.max * limits.eps or sizes.min() < sizes.max() * limits.tiny**0.5):
+        # a factor may outweigh an exponential that underflows, or their sum overflow: to the exponents with them
+        with np.errstate(all="ignore"):
+            x, b = x + np.log(np.abs(b, dtype=np.float64)), np.sign(b)
+    # of one layout: the way that an array is turned depends on its own
+    pair = (np.ascontiguousarray(np.broadcast_to(v, shape), dtype=x.dtype) for v in (x, b))
+    turned, factors = (_Turned(v, axis) for v in pair)
     outer, n, inner = turned.x.shape
     rows, row_factors = (np.ascontiguousarray(v.x.swapaxes(1, 2)).reshape(outer * inner, n) for v in (turned, factors))
     out, sign = np.full(len(rows), -np.inf, x.dtype), np.zeros(len(rows), x.dtype)
