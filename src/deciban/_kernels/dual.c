@@ -26,7 +26,6 @@
 #define JOINT_STEPS 3
 #define NEARLY 0.1 /* a step that moves no probability by more than this leaves an error of the second order */
 
-#if defined(__GNUC__) || defined(__clang__)
 /* As many doubles as one register holds: GCC makes poor code of wider ones. */
 #if defined(__AVX512F__)
 #define WIDE 8
@@ -144,41 +143,6 @@ static void update(const double *x, ptrdiff_t n, ptrdiff_t n_columns, const doub
         }
     }
 }
-#else
-static void gather(const double *x, const double *const *rows, const double *const *ahead, ptrdiff_t n,
-                   ptrdiff_t n_columns, double *out) {
-    (void)ahead;
-    for (ptrdiff_t i = 0; i < n; i++) {
-        for (ptrdiff_t k = 0; k < n_columns; k++) {
-            out[k] += x[i] * rows[i][k];
-        }
-    }
-}
-
-static void scatter(const double *x, double *const *rows, ptrdiff_t n, ptrdiff_t n_columns, const double *step) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        for (ptrdiff_t k = 0; k < n_columns; k++) {
-            rows[i][k] += x[i] * step[k];
-        }
-    }
-}
-
-static void multiply(const double *x, const double *table, ptrdiff_t n, ptrdiff_t n_columns, double *out) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        for (ptrdiff_t k = 0; k < n_columns; k++) {
-            out[k] += x[i] * table[i * n_columns + k];
-        }
-    }
-}
-
-static void update(const double *x, ptrdiff_t n, ptrdiff_t n_columns, const double *step, double *table) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        for (ptrdiff_t k = 0; k < n_columns; k++) {
-            table[i * n_columns + k] += x[i] * step[k];
-        }
-    }
-}
-#endif
 
 static inline double total(const double *sums) {
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));

@@ -21,12 +21,6 @@
 #define LANES 8
 #define LIMIT 8388352       /* 32767 * 256 */
 
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(address) __builtin_prefetch(address)
-#else
-#define PREFETCH(address) ((void)(address))
-#endif
-
 static int pack(const double *scores, ptrdiff_t n_features, ptrdiff_t n_classes, double middle, double unit,
                 ptrdiff_t stride, char *cells) {
     int outside = 0;
@@ -66,8 +60,8 @@ static int pack(const double *scores, ptrdiff_t n_features, ptrdiff_t n_classes,
         for (ptrdiff_t i = 0; i < n; i += 2) {                                                                         \
             vector a = prefix##_loadu_si##bits((const void *)(cells + rows[i] * stride));                              \
             vector b = prefix##_loadu_si##bits((const void *)(cells + rows[i + 1] * stride));                          \
-            PREFETCH(cells + next[i] * stride);                                                                        \
-            PREFETCH(cells + next[i + 1] * stride);                                                                    \
+            __builtin_prefetch(cells + next[i] * stride);                                                                        \
+            __builtin_prefetch(cells + next[i + 1] * stride);                                                                    \
             int32_t pair;                                                                                              \
             memcpy(&pair, x + i, sizeof(pair));                                                                        \
             vector both = prefix##_set1_epi32(pair);                                                                   \
@@ -92,7 +86,7 @@ static void add_pairs_16(const int16_t *x, const int32_t *rows, const int32_t *n
     uint32_t *to = (uint32_t *)sums;
     for (ptrdiff_t i = 0; i < n; i++) {
         const int16_t *high = (const int16_t *)(cells + rows[i] * stride);
-        PREFETCH(cells + next[i] * stride);
+        __builtin_prefetch(cells + next[i] * stride);
         for (int k = 0; k < 8; k++) {
             to[k] += (uint32_t)(x[i] * high[k]); /* which may lie behind the classes, and wrap around */
         }
@@ -182,7 +176,7 @@ static void add_real(const float *x, const int32_t *rows, const int32_t *next, p
         reals low = {0.0f}, high = {0.0f};
         for (ptrdiff_t i = 0; i < n; i++) {
             const int16_t *row = (const int16_t *)(cells + rows[i] * table->stride);
-            PREFETCH(cells + next[i] * table->stride);
+            __builtin_prefetch(cells + next[i] * table->stride);
             low += x[i] * load_high(row);
             high += x[i] * load_high(row + N_REALS);
         }
@@ -369,8 +363,8 @@ static int rows(const largest_rows_in *X, const largest_table *table, int binary
             n = end - j < LARGEST_CHUNK ? end - j : LARGEST_CHUNK;
             if (j + FAR + LARGEST_CHUNK <= X->n_entries) {
                 for (ptrdiff_t i = 0; i < LARGEST_CHUNK; i += 8) {
-                    PREFETCH((const char *)X->data + (j + FAR + i) * X->data_bytes);
-                    PREFETCH((const char *)X->indices + (j + FAR + i) * X->index_bytes);
+                    __builtin_prefetch((const char *)X->data + (j + FAR + i) * X->data_bytes);
+                    __builtin_prefetch((const char *)X->indices + (j + FAR + i) * X->index_bytes);
                 }
             }
             if (!load_indices(X->indices, X->index_bytes, j, n, table->n_features - 1, places)) {

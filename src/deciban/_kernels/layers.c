@@ -328,8 +328,6 @@ static double sgd(const real *gradient, ptrdiff_t n, double decay, double scale,
 
 /* --- rows ------------------------------------------------------------------------------------------------------------- */
 
-#if defined(__GNUC__) || defined(__clang__)
-#define ASK_FOR(address) __builtin_prefetch(address)
 /* Values that the compiler keeps in registers; they may stand at any real's address. */
 typedef real line __attribute__((vector_size(LINE), aligned(sizeof(real)), may_alias));
 
@@ -342,7 +340,9 @@ static ptrdiff_t sparse_row_lines(const real *x, const int *indices, ptrdiff_t n
         for (ptrdiff_t i = 0; i < n; i++) {
             const real *row = table + indices[i] * n_columns + k;
             const real *next = table + indices[i + 4 < n ? i + 4 : i] * n_columns + k;
-            ASK_FOR(next), ASK_FOR(next + size), ASK_FOR(next + 2 * size), ASK_FOR(next + 3 * size);
+            for (int part = 0; part < 4; part++) {
+                __builtin_prefetch(next + part * size);
+            }
             a += x[i] * *(const line *)row, b += x[i] * *(const line *)(row + size);
             c += x[i] * *(const line *)(row + 2 * size), d += x[i] * *(const line *)(row + 3 * size);
         }
@@ -358,13 +358,6 @@ static ptrdiff_t sparse_row_lines(const real *x, const int *indices, ptrdiff_t n
     }
     return k;
 }
-#else
-static ptrdiff_t sparse_row_lines(const real *x, const int *indices, ptrdiff_t n, const real *table,
-                                  ptrdiff_t n_columns, real *out) {
-    (void)x, (void)indices, (void)n, (void)table, (void)n_columns, (void)out;
-    return 0;
-}
-#endif
 
 static void sparse_row(const real *x, const int *indices, ptrdiff_t n, const real *table, ptrdiff_t n_columns,
                        real *out) {

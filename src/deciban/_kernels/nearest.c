@@ -11,8 +11,6 @@
 
 #define LIMIT 0x1p100f /* of a score; beyond, squares may have overflowed */
 
-#if defined(__GNUC__) || defined(__clang__)
-#define HAVE_VECTORS 1
 #if defined(__AVX512F__)
 #define REGISTER 64
 #elif defined(__AVX__)
@@ -23,9 +21,8 @@
 typedef float floats __attribute__((vector_size(REGISTER), aligned(sizeof(float)), may_alias));
 #define LANES ((int)(REGISTER / sizeof(float)))
 #define N_REGISTERS (NEAREST_ROWS / LANES)
-#endif
 
-#if defined(HAVE_VECTORS) && defined(__has_builtin)
+#if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define HAVE_SHUFFLE 1
 #define SIDE 8
@@ -114,7 +111,6 @@ static void add_distances(const float *z, const float *slope, const float *inter
                           float *distance) {
     ptrdiff_t step = n_ahead / (n_classes * n_features);
     for (ptrdiff_t k = 0; k < n_classes; k++, slope += stride, intercept += stride, distance += NEAREST_ROWS) {
-#ifdef HAVE_VECTORS
         floats sums[N_REGISTERS];
         for (int i = 0; i < N_REGISTERS; i++) {
             sums[i] = (floats){0.0f};
@@ -129,18 +125,6 @@ static void add_distances(const float *z, const float *slope, const float *inter
         for (int i = 0; i < N_REGISTERS; i++) {
             *(floats *)(distance + i * LANES) += sums[i];
         }
-#else
-        float sums[NEAREST_ROWS] = {0.0f};
-        for (ptrdiff_t f = 0; f < n_features; f++) {
-            for (int row = 0; row < NEAREST_ROWS; row++) {
-                float e = z[f * NEAREST_ROWS + row] * slope[f] + intercept[f];
-                sums[row] += e * e;
-            }
-        }
-        for (int row = 0; row < NEAREST_ROWS; row++) {
-            distance[row] += sums[row];
-        }
-#endif
     }
     (void)ahead, (void)step;
 }

@@ -20,18 +20,6 @@ typedef double real;
 #define WORD 64
 #define WORDS(n) (((n) + WORD - 1) / WORD)
 
-static ptrdiff_t count(uint64_t word) {
-#if defined(__GNUC__) || defined(__clang__)
-    return __builtin_popcountll(word);
-#else
-    ptrdiff_t n = 0;
-    for (; word; word &= word - 1) {
-        n++;
-    }
-    return n;
-#endif
-}
-
 /* Which of up to 64 values are other than 0. */
 static inline uint64_t mark_word(const real *x, ptrdiff_t n) {
     uint64_t word = 0;
@@ -66,7 +54,7 @@ static ptrdiff_t mark(const real *x, ptrdiff_t n_rows, ptrdiff_t n_columns, uint
     for (ptrdiff_t row = 0; row < n_rows; row++) {
         for (ptrdiff_t from = 0; from < n_columns; from += WORD) {
             *marks = mark_word(x + row * n_columns + from, n_columns - from < WORD ? n_columns - from : WORD);
-            total += count(*marks++);
+            total += __builtin_popcountll(*marks++);
         }
     }
     return total;
@@ -94,7 +82,7 @@ static ptrdiff_t mark_columns(const real *x, ptrdiff_t row_step, ptrdiff_t n_row
             for (ptrdiff_t i = 0; i < WORD; i++) {
                 ptrdiff_t row = at * WORD + i;
                 square[i] = row < n_rows ? mark_word(x + row * row_step + from, n) : 0;
-                total += count(square[i]);
+                total += __builtin_popcountll(square[i]);
             }
             transpose(square);
             for (ptrdiff_t i = 0; i < n; i++) {
@@ -105,7 +93,6 @@ static ptrdiff_t mark_columns(const real *x, ptrdiff_t row_step, ptrdiff_t n_row
     return total;
 }
 
-#if defined(__GNUC__) || defined(__clang__)
 #if defined(__AVX512F__)
 #define BYTES 64
 #elif defined(__AVX__)
@@ -193,14 +180,6 @@ static int multiply_vectors(const real *x, ptrdiff_t row_step, ptrdiff_t step, c
     }
     return 1;
 }
-#else
-static int multiply_vectors(const real *x, ptrdiff_t row_step, ptrdiff_t step, const uint64_t *marks, ptrdiff_t n_rows,
-                            ptrdiff_t n_inner, const real *table, ptrdiff_t n_columns, real *out) {
-    (void)x, (void)row_step, (void)step, (void)marks, (void)n_rows, (void)n_inner, (void)table, (void)n_columns;
-    (void)out;
-    return 0;
-}
-#endif
 
 static void multiply(const real *x, ptrdiff_t row_step, ptrdiff_t step, const uint64_t *marks, ptrdiff_t n_rows,
                      ptrdiff_t n_inner, const real *table, ptrdiff_t n_columns, real *out) {

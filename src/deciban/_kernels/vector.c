@@ -14,7 +14,6 @@
 #define LANES 8
 #define TERMS 256 /* exponentials at a time */
 
-#if defined(__GNUC__) || defined(__clang__)
 /* Eight doubles that the compiler keeps in registers; it may stand at any double's address. */
 typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
 typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double)), aligned(sizeof(double)), may_alias));
@@ -91,14 +90,6 @@ typedef double half_lanes __attribute__((vector_size(LANES / 2 * sizeof(double))
         }                                                                                                                 \
         return k;                                                                                                         \
     }
-#else
-#define DEFINE_ACCUMULATE_LANES(name, type, index)                                                              \
-    static ptrdiff_t name(const double *x, const index *rows, ptrdiff_t n, ptrdiff_t ahead, const type *table,                          \
-                          ptrdiff_t n_columns, double *out) {                                                             \
-        (void)x, (void)rows, (void)n, (void)ahead, (void)table, (void)n_columns, (void)out;                                               \
-        return 0;                                                                                                         \
-    }
-#endif
 
 #define DEFINE_ACCUMULATE(name, type, index)                                                                    \
     DEFINE_ACCUMULATE_LANES(name##_lanes, type, index)                                                          \
@@ -287,7 +278,6 @@ static void interleave(const double *x, ptrdiff_t stride, ptrdiff_t n_features, 
 
 static void squared_distance(const double *x, const double *mean, const double *precision, ptrdiff_t n_features,
                              double *out) {
-#if defined(__GNUC__) || defined(__clang__)
     lanes *to = (lanes *)out;
     lanes a = to[0], b = to[1], c = to[2], d = to[3];
     for (ptrdiff_t f = 0; f < n_features; f++) {
@@ -299,14 +289,6 @@ static void squared_distance(const double *x, const double *mean, const double *
         d += i * i * precision[f];
     }
     to[0] = a, to[1] = b, to[2] = c, to[3] = d;
-#else
-    for (ptrdiff_t f = 0; f < n_features; f++) {
-        for (int row = 0; row < VECTOR_ROWS; row++) {
-            double difference = x[f * VECTOR_ROWS + row] - mean[f];
-            out[row] += difference * difference * precision[f];
-        }
-    }
-#endif
 }
 
 static int nearest(const double *distance, const double *offset, ptrdiff_t n_classes, int64_t *nearest_out) {
