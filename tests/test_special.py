@@ -616,7 +616,7 @@ def test_lower_instruction_sets(tier):
         [sys.executable, "-c", TIER_SCRIPT], env=environment, capture_output=True, text=True, check=True
     )
     worst = json.loads(run.stdout)
-    assert len(worst) == 2 * (len(ONE) + len(TWO) + len(ALONG))
+    assert len(worst) == 2 * (len(accuracy.ELEMENTWISE) + len(accuracy.REDUCTIONS))
     assert {name: error for name, error in worst.items() if error > 4.0} == {}
 
 

@@ -66,7 +66,14 @@ static inline real kl_div_usual(real x, real y) {
     real k, rounded, low, s = log_parts(x, y, &k, &rounded), rest = atanh_rest(s), high = log_whole(s, rest, k, &low);
     real near = (x - y) * (s + (real)0.5 * rest * (1 + s));
     real difference = y - x, lost = rounded_off(y, -x, difference) + product_rounded_off(x, high);
-    return k == 0 ? near : fused(x, high, difference) + (x * (low + 2 * rounded) + lost);
+    real beyond = x * (low + 2 * rounded) + lost;
+#ifdef FP_FAST_FMA
+    real far = fused(x, high, difference) + beyond;
+#else
+    real part = x > VAST ? (real)0.5 : 1; /* the product may be beyond all numbers where the sum is not */
+    real far = (part * x * high + part * difference + part * beyond) / part;
+#endif
+    return k == 0 ? near : far;
 }
 #endif
 
