@@ -29,6 +29,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import deciban
 from deciban import information
+from deciban._kernels import csr
 from deciban.generative import GAN
 from deciban.information import (
     bayes_posterior,
@@ -393,6 +394,85 @@ def test_sparse_rows_are_as_dense_ones(name, p, seed, normalize, axis, one):
             assert got.shape == want.shape
             assert_near(got[compared], want[compared], scale[compared])
         np.testing.assert_array_equal(P.toarray(), before.toarray())
+
+
+odd_or_usual = st.sampled_from([0.0, 0.0, 0.0, 0.25, 0.5, 1.0, 3.0, 1e-310, 1e300, -0.5, np.nan, np.inf])
+
+
+@given(
+    names.filter(lambda name: name != "entropy"),
+    hnp.arrays(np.float64, st.tuples(st.integers(2, 4), st.integers(1, 6)), elements=odd_or_usual),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_many_sparse_rows_and_one_are_as_dense_ones(name, rows, seed, one_is_p, normalize, weighted):
+    rng = np.random.default_rng(seed)
+    one = rng.permutation(rows.ravel())[: rows.shape[1]]
+    options = {"normalize": normalize, "weights": rng.choice([0, 1, 2.5, -1], rows.shape[1]) if weighted else None}
+    p, q = (one, rows) if one_is_p else (rows, one)
+    with np.errstate(all="ignore"):
+        want = np.asarray(measure(name, p, q, **options))
+        empty = normalize & (rows == 0).all(axis=1)  # no distribution
+        for form in sparse_forms(rows):
+            for single in (one, sp.csr_array(one[np.newaxis])):
+                got = measure(name, *((single, form) if one_is_p else (form, single)), **options)
+                assert np.isnan(got[empty]).all()
+                np.testing.assert_allclose(got[~empty], want[~empty], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["kl_divergence", "js_divergence"])
+def test_what_sparse_rows_do_not_have_keeps_its_digits(name):
+    # all but a share of 1e-9 is where the row is, in the same proportions
+    rest = 1e-9
+    q = np.concatenate([np.arange(1.0, 301.0) / 45150, np.full(50, rest / 50)])
+    p = np.where(np.arange(350) < 300, q, 0)
+    P, Q = sp.csr_array(np.vstack([p, p])), q / q.sum()
+    with mpmath.workdps(60):
+        x, y = ([mpmath.mpf(v) for v in row] for row in (p, Q))
+        x, y = ([v / mpmath.fsum(row) for v in row] for row in (x, y))
+        truth = mpmath.mpf(0)
+        for a, b in zip(x, y, strict=True):
+            m = b if name == "kl_divergence" else (a + b) / 2
+            truth += a * mpmath.log(a / m) if a else 0
+            truth += b * mpmath.log(b / m) if name == "js_divergence" else 0
+        truth = float(truth if name == "kl_divergence" else truth / 2)
+    np.testing.assert_allclose(measure(name, P, Q, normalize=True), truth, rtol=1e-13)
+
+
+def test_sparse_rows_of_many_empty_columns():
+    n = 2**31 - 1
+    rows, columns = np.array([0, 0, 1, 1]), np.array([5, n - 1, 5, 7])
+    P = sp.csr_array(([1.0, 3.0, 2.0, 2.0], (rows, columns)), shape=(2, n))
+    Q = sp.csr_array(([2.0, 2.0], ([0, 0], [5, n - 1])), shape=(1, n))
+    np.testing.assert_allclose(entropy(P, normalize=True), entropy([[1, 3], [2, 2]], normalize=True), rtol=1e-15)
+    dense = np.array([[1.0, 0, 3], [2, 2, 0]]), np.array([[2.0, 0, 2]])
+    for name in NAMES[1:]:
+        np.testing.assert_allclose(
+            measure(name, P, Q, normalize=True), measure(name, *dense, normalize=True), rtol=1e-14
+        )
+        np.testing.assert_allclose(
+            measure(name, P, P, normalize=True), measure(name, dense[0], dense[0], normalize=True)
+        )
+
+
+@pytest.mark.parametrize("n_columns", [7, 3_000_000])
+def test_entries_named_twice_are_added_up_and_the_matrix_is_left_alone(n_columns):
+    parts = np.array([1.0, 2, 1, 4]), np.array([3, 1, 3, 0]), np.array([0, 3, 3, 4])
+    X = sp.csr_array(tuple(part.copy() for part in parts), shape=(3, n_columns))
+    np.testing.assert_allclose(entropy(X, base=2, normalize=True), [1.0, np.nan, 0.0])
+    for part, now in zip(parts, (X.data, X.indices, X.indptr), strict=True):
+        np.testing.assert_array_equal(part, now)
+
+
+def test_kernels_of_duplicates_refuse_rows_that_are_not_there():
+    indices, indptr = np.array([0, 1, 1]), np.array([0, 2, 3])
+    assert not csr.has_duplicates(indices, indptr, 2, 0, 2)
+    assert csr.has_duplicates(np.array([0, 1, 0]), np.array([0, 3]), 2, 0, 1)
+    for start, stop in ((-1, 1), (0, 3)):
+        with pytest.raises(ValueError, match="rows"):
+            csr.has_duplicates(indices, indptr, 2, start, stop)
 
 
 def test_sparse_against_dense_either_way():

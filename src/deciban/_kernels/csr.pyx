@@ -8,6 +8,9 @@ Cost: one read of `indptr` and `indices` (4 or 8 bytes an entry), one read of `d
 bandwidth: 1.8M entries take about 0.5 ms.
 """
 
+from libc.limits cimport INT_MAX
+from libc.stdlib cimport calloc, free
+
 from deciban._kernels.types cimport index_t, real_t
 
 
@@ -75,3 +78,28 @@ def all_finite(const real_t[::1] data, Py_ssize_t start, Py_ssize_t stop):
     with nogil:
         bad = _any_nonfinite(&data[start], stop - start)
     return not bad
+
+
+def has_duplicates(
+    const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t n_cols, Py_ssize_t start, Py_ssize_t stop,
+):
+    """Return whether one of rows [start, stop) of a checked matrix names a column twice; scratch is n_cols integers."""
+    cdef Py_ssize_t row, j
+    cdef int name = 0  # of a row, from 1
+    cdef bint found = False
+    cdef int* last
+    if start < 0 or stop > indptr.shape[0] - 1 or stop - start > INT_MAX:
+        raise ValueError(f"rows {start} to {stop} are not there, or too many at once")
+    last = <int*> calloc(n_cols + 1, sizeof(int))
+    if last == NULL:
+        raise MemoryError
+    with nogil:
+        for row in range(start, stop):
+            name += 1
+            for j in range(indptr[row], indptr[row + 1]):
+                found |= last[indices[j]] == name
+                last[indices[j]] = name
+            if found:
+                break
+    free(last)
+    return found

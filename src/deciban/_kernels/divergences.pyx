@@ -1,4 +1,4 @@
-"""Entropies and divergences of rows: one number a row, dense or sparse.
+"""Entropies and divergences of dense rows: one number a row.
 
     ENTROPY: -sum_f p_f log p_f, CROSS: -sum_f p_f log q_f, KL: sum_f p_f log(p_f / q_f),
     JS: sum_f (p_f log(p_f / m_f) + q_f log(q_f / m_f)) / 2 with m = (p + q) / 2; in nats
@@ -7,25 +7,22 @@ Divergences are sums of terms x log(x / y) - x + y where what is added cancels: 
 
 `normalize` divides every row by its sum first; a sum whose inverse is no normal number gives NaN, and the caller scales
 the row and tries again. `weights`, one for each outcome or none at all, multiply terms; a weight of 0 leaves one out.
-A sparse row is gathered into pairs (p_f, q_f) of the features that
-either has, so that they are neighbours as those of a dense row are; q is looked up in a dense row of scratch.
 
 Cost: p and q are read from memory once (a second time from cache with `normalize`); one logarithm a term, two for JS.
-The sparse forms cost O(entries); a row of Q for all rows of P costs its own but once, where theirs are short.
 Edge cases: terms with p = 0 are 0, p > 0 = q gives inf; NaN gives NaN; a row whose sum is 0 gives NaN when normalized.
 Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter 2; Lin, Divergence measures based on
 the Shannon entropy (IEEE Transactions on Information Theory, 1991).
 """
 
 cimport deciban._kernels.special as kinds
-from libc.math cimport NAN, isfinite
+from libc.math cimport NAN
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
     divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select,
 )
-from deciban._kernels.types cimport index_t, real_t
+from deciban._kernels.types cimport real_t
 
 cdef const divergences_float_ops* float_ops = divergences_float_select()
 cdef const divergences_double_ops* double_ops = divergences_double_select()
@@ -169,78 +166,3 @@ def pairs(
         for i in range(start, stop):
             for j in range(Q.shape[0]):
                 out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], NULL, n, normalize) if n else 0.0
-
-
-def sparse_rows(
-    int measure, const double[::1] p_data, const index_t[::1] p_indices, const index_t[::1] p_indptr,
-    const double[::1] q_data, const index_t[::1] q_indices, const index_t[::1] q_indptr, bint normalize,
-    const double[::1] weights, Py_ssize_t n_features, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
-):
-    """As :func:`dense_rows`, of CSR rows without duplicates that the border has checked; P or Q may have one row.
-
-    What a long row of Q has beyond a short one of P makes terms in proportion to q, or 0: they are taken as one.
-    """
-    cdef Py_ssize_t row, j, size, p_row, q_row, n_p = p_indptr.shape[0] - 1, n_q = q_indptr.shape[0] - 1
-    cdef Py_ssize_t room = n_features + 1
-    cdef bint weighted = weights.shape[0] > 0, short
-    cdef bint ordinary = n_q == 1 and (not weighted or measure == kinds.CROSS or measure == kinds.KL)
-    cdef double total = 0.0, seen
-    cdef double* looked_up
-    cdef double* p
-    cdef double* q
-    cdef double* w
-    if (
-        p_data.shape[0] != p_indices.shape[0] or q_data.shape[0] != q_indices.shape[0] or start < 0
-        or stop > out.shape[0] or (n_p != 1 and n_p < stop) or (n_q != 1 and n_q < stop) or not n_p or not n_q
-        or (weighted and weights.shape[0] != n_features)
-    ):
-        raise ValueError("rows, weights and output do not agree in shape")
-    looked_up = <double*> malloc(4 * room * sizeof(double))
-    if looked_up == NULL:
-        raise MemoryError
-    p, q, w = looked_up + room, looked_up + 2 * room, looked_up + 3 * room
-    with nogil:
-        for j in range(n_features):
-            looked_up[j] = 0.0
-        if n_q == 1:
-            for j in range(q_indptr[0], q_indptr[1]):
-                looked_up[q_indices[j]] = q_data[j]
-                total += q_data[j]
-                ordinary = ordinary and q_data[j] >= 0.0
-            ordinary = ordinary and isfinite(total)
-        for row in range(start, stop):
-            p_row, q_row = row if n_p > 1 else 0, row if n_q > 1 else 0
-            if n_q > 1:
-                for j in range(q_indptr[q_row], q_indptr[q_row + 1]):
-                    looked_up[q_indices[j]] = q_data[j]
-            short = ordinary and 4 * (p_indptr[p_row + 1] - p_indptr[p_row]) < q_indptr[1] - q_indptr[0]
-            size, seen = 0, 0.0
-            for j in range(p_indptr[p_row], p_indptr[p_row + 1]):
-                p[size] = p_data[j]
-                q[size] = looked_up[p_indices[j]]
-                seen += q[size]
-                if not short:
-                    looked_up[p_indices[j]] = 0.0
-                if weighted:
-                    w[size] = weights[p_indices[j]]
-                size += 1
-            if short:
-                p[size], q[size], w[size] = 0.0, max(total - seen, 0.0), 0.0
-                size += 1
-            else:
-                for j in range(q_indptr[q_row], q_indptr[q_row + 1]):
-                    if looked_up[q_indices[j]] != 0.0:  # what p does not have
-                        p[size] = 0.0
-                        q[size] = looked_up[q_indices[j]]
-                        looked_up[q_indices[j]] = 0.0
-                        if weighted:
-                            w[size] = weights[q_indices[j]]
-                        size += 1
-                if n_q == 1:
-                    for j in range(q_indptr[0], q_indptr[1]):
-                        looked_up[q_indices[j]] = q_data[j]
-            if size == 0:
-                out[row] = NAN if normalize else 0.0
-            else:
-                out[row] = _measure[double](measure, p, q, w if weighted else NULL, size, normalize)
-    free(looked_up)

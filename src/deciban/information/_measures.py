@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts, to_csr
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
+from deciban.information._sparse import by_row as sparse_by_row
+from deciban.information._sparse import checked, without_duplicates
 
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
@@ -52,28 +53,13 @@ def rows(p: Any, axis: int, name: str) -> Any:
             raise ValueError(f"axis {axis} is out of bounds for a sparse matrix")
         if p.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {p.dtype}")
-        X = _own_csr(p)
-        if axis not in (-1, 1):
-            X = X.T.tocsr()
-        if not X.has_canonical_format:
-            X.sum_duplicates()
-        return X
+        X = checked(p)
+        return without_duplicates(X if axis in (-1, 1) else X.T.tocsr())
     array = numbers(p, name)
     if array.ndim == 0:
         raise ValueError(f"{name} must be an array of real numbers, got one number")
     array = np.moveaxis(array, axis, -1)
     return np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
-
-
-def _own_csr(p: Any) -> Any:
-    """Return a sparse matrix, checked, as CSR of real numbers that is a copy."""
-    data, indices, indptr = csr_parts(to_csr(p))
-    n_entries = int(indptr[-1])
-    X = sp.csr_matrix(p.shape)
-    narrow = data.dtype in (np.float32, np.float16)
-    X.data = data[:n_entries].astype(np.float32 if narrow else np.float64)
-    X.indices, X.indptr = indices[:n_entries].copy(), indptr.copy()
-    return X
 
 
 def shares(X: Any, axis: int | None) -> Any:
@@ -128,8 +114,8 @@ def measure(
     names: tuple[str, str] = ("p", "q"),
 ) -> Measured:
     scale = unit(base)
-    P = rows(p, axis, names[0])
-    Q = P if q is None else rows(q, axis, names[1])
+    P: Any = rows(p, axis, names[0])
+    Q: Any = P if q is None else rows(q, axis, names[1])
     n = P.shape[-1]
     if Q.shape[-1] != n:
         raise ValueError(f"{names[0]} and {names[1]} must have the same number of outcomes, got {n} and {Q.shape[-1]}")
@@ -138,15 +124,19 @@ def measure(
         raise ValueError(f"weights must have shape ({n},), got {w.shape}")
     dtype = np.result_type(P.dtype, Q.dtype)
     if sp.issparse(P) or sp.issparse(Q):
-        P, Q = (X if sp.issparse(X) else sp.csr_matrix(np.atleast_2d(X)) for X in (P, Q))
+        P, Q = (X if sp.issparse(X) else np.atleast_2d(X) for X in (P, Q))
         counts = P.shape[0], Q.shape[0]
-        if counts[0] != counts[1] and 1 not in counts:
+        if P.ndim > 2 or Q.ndim > 2 or (counts[0] != counts[1] and 1 not in counts):
             raise ValueError(
                 f"{names[0]} and {names[1]} must have as many rows, or one of them one, got {counts[0]} and {counts[1]}"
             )
-        shape: tuple[int, ...] = (counts[0] if counts[1] == 1 else counts[1],)
-        if measure == divergences.JS and counts[0] == 1:  # the same either way: one row of Q costs less
-            P, Q = Q, P
+        if isinstance(Q, np.ndarray) and P.shape[0] == 1 < len(Q):
+            P = P.toarray()
+        elif isinstance(P, np.ndarray) and Q.shape[0] == 1 < len(P):
+            Q = Q.toarray()
+    sparse = sp.issparse(P) or sp.issparse(Q)
+    if sparse:
+        shape: tuple[int, ...] = (P.shape[0] if Q.shape[0] == 1 else Q.shape[0],)
     else:
         shape = np.broadcast_shapes(P.shape[:-1], Q.shape[:-1])
         n_rows = math.prod(shape)
@@ -154,39 +144,25 @@ def measure(
         P = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(n_rows, n)
         Q = Q if one else np.broadcast_to(Q, (*shape, n))
         Q = np.ascontiguousarray(Q, dtype).reshape(1 if one else n_rows, n)
-    out = _by_row(measure, P, Q, normalize, w)
+    by_row = sparse_by_row if sparse else _by_row
+    out = by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
         p_lost, q_lost = (_in_range(X if X.shape[0] == 1 else X[lost], 1) for X in (P, Q))
-        out[lost] = _by_row(measure, p_lost, q_lost, normalize, w)
+        out[lost] = by_row(measure, p_lost, q_lost, normalize, w)
     with np.errstate(over="ignore"):
         out *= scale
         out = out.astype(dtype, copy=False)
     return out.reshape(shape) if shape else out[0]
 
 
-def _by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
-    """Measure rows, both dense or both CSR, in float64; Q may have one row, and P too if they are CSR."""
-    out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
-    if sp.issparse(P):
-        index = np.result_type(P.indices, Q.indices, P.indptr, Q.indptr)
-        parts = [
-            np.ascontiguousarray(array, dtype)
-            for X in (P, Q)
-            for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
-        ]
-        # a task clears a row of scratch, which should not cost more than its entries
-        n_entries = sum(X.nnz if X.shape[0] == len(out) else X.nnz * len(out) for X in (P, Q))
-        n_tasks = max(1, min(16, n_entries // max(P.shape[1], BLOCK)))
-        blocks = cut(len(out), max(1, -(-len(out) // n_tasks)))
+def _by_row(measure: int, P: Array, Q: Array, normalize: bool, weights: Array) -> Array:
+    """Measure dense rows in float64; Q may have one row."""
+    out = np.empty(len(P))
+    blocks = cut(len(out), max(1, BLOCK // max(P.shape[1], 1), len(out) // _BLOCKS))
 
-        def task(block: int, _: int) -> None:
-            divergences.sparse_rows(measure, *parts, normalize, weights, P.shape[1], *blocks[block], out)
-    else:
-        blocks = cut(len(out), max(1, BLOCK // max(P.shape[1], 1), len(out) // _BLOCKS))
-
-        def task(block: int, _: int) -> None:
-            divergences.dense_rows(measure, P, Q, normalize, weights, *blocks[block], out)
+    def task(block: int, _: int) -> None:
+        divergences.dense_rows(measure, P, Q, normalize, weights, *blocks[block], out)
 
     run_blocks(task, len(blocks))
     return out

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
 from deciban._products import products
-from deciban.information._distributions import entropy, js_divergence, kl_divergence
+from deciban.information._distributions import entropy, kl_divergence
 from deciban.information._measures import BLOCK, Array, logarithms, rows, unit
+from deciban.information._sparse import by_row
 from deciban.information._tables import conditional_probability
 
 
@@ -132,7 +133,7 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     if sp.issparse(P) or sp.issparse(Q):
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
         for row in range(P.shape[0]):
-            out[row] = js_divergence(Q, P[row])
+            out[row] = by_row(divergences.JS, Q, P[row], False, np.empty(0))
     else:
         P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
         blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))

@@ -1,0 +1,132 @@
+"""Distributions as CSR rows: checked, and measured without making them dense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from deciban._arrays import csr_parts
+from deciban._kernels import csr, divergences, sparse_divergences
+from deciban._parallel import cut, run_blocks
+from deciban.special import xlogy
+
+Array = npt.NDArray[Any]
+
+_TASK = 1 << 16  # entries of a task, at least
+_TASKS = 16
+_MANY_COLUMNS = 1 << 20  # of which most may be empty: beyond, only those that are not are counted
+
+
+def checked(p: Any) -> Any:
+    """Return a sparse matrix as CSR of float32 or float64, whose arrays may be its own: nobody writes to them.
+
+    SciPy's conversions trust indices, so they are checked first.
+    """
+    if p.format == "csc":
+        return sp.csr_matrix(checked(p.T).T)
+    if p.format != "csr":
+        X = p.tocoo()
+        for index, size in zip((X.row, X.col), X.shape, strict=True):
+            if len(index) and not 0 <= index.min() <= index.max() < size:
+                raise ValueError(f"an index of the sparse matrix is out of range for {size} rows or columns")
+        p = X.tocsr()
+    data, indices, indptr = csr_parts(p)
+    n_entries = int(indptr[-1])
+    X = sp.csr_matrix(p.shape)
+    narrow = data.dtype in (np.float32, np.float16)
+    X.data = data[:n_entries].astype(np.float32 if narrow else np.float64, copy=False)
+    X.indices, X.indptr = indices[:n_entries], indptr
+    return X
+
+
+def without_duplicates(X: Any) -> Any:
+    """Return checked rows whose duplicates are added up, sorted or not."""
+    n_rows, n_columns = X.shape
+    if n_columns > max(_MANY_COLUMNS, 4 * X.nnz):
+        found = not X.has_canonical_format
+    else:
+        blocks = cut(n_rows, _rows_of_a_task(n_rows, X.nnz, n_columns))
+        some = [False] * len(blocks)
+
+        def task(block: int, _: int) -> None:
+            some[block] = csr.has_duplicates(X.indices, X.indptr, n_columns, *blocks[block])
+
+        run_blocks(task, len(blocks))
+        found = any(some)
+    if found:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def _rows_of_a_task(n_rows: int, n_entries: int, n_columns: int = 0) -> int:
+    """Return how many rows to take at once, where a task clears a number for each of some columns first."""
+    n_tasks = min(_TASKS, n_entries // max(_TASK, n_columns))
+    return max(1, -(-n_rows // max(1, n_tasks)))
+
+
+def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
+    """Measure rows in float64; P or Q is sparse, either may have one row, and for an entropy both are the same."""
+    if P.shape[1] > max(_MANY_COLUMNS, 4 * sum(X.nnz if sp.issparse(X) else X.size for X in (P, Q))):
+        P, Q, weights = _without_empty_columns(P, Q, weights)
+    out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
+    kernel: Callable[..., None]
+    arguments: tuple[Any, ...]
+    n_columns = 0
+    if measure == divergences.ENTROPY:
+        n_entries, kernel, arguments = P.nnz, sparse_divergences.entropies, (*_parts(P), normalize, weights)
+    elif P.shape[0] == Q.shape[0]:
+        pairs = [X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q)]
+        n_entries, n_columns = sum(X.nnz for X in pairs), P.shape[1]
+        kernel = partial(sparse_divergences.rows_in_pairs, measure)
+        arguments = (*_parts(*pairs), normalize, weights, P.shape[1])
+    else:
+        one_is_p = P.shape[0] == 1
+        row, many = (P, Q) if one_is_p else (Q, P)
+        one = np.ascontiguousarray((row.toarray() if sp.issparse(row) else row)[0], np.float64)
+        n_entries = many.nnz
+        if measure == divergences.CROSS and not one_is_p and not np.isnan(one).any():
+            kernel = sparse_divergences.cross_entropies
+            arguments = (*_parts(many), _minus_logs(one, normalize, weights), normalize)
+        else:
+            absent = np.empty_like(one)
+            whole = sparse_divergences.absences(measure, one, one_is_p, normalize, weights, absent)
+            kernel = partial(sparse_divergences.against_one, measure)
+            arguments = (*_parts(many), one, one_is_p, normalize, weights, absent, whole)
+    blocks = cut(len(out), _rows_of_a_task(len(out), n_entries, n_columns))
+    run_blocks(lambda block, _: kernel(*arguments, *blocks[block], out), len(blocks))
+    return out
+
+
+def _parts(*matrices: Any) -> list[Array]:
+    """Return data, indices and indptr of each, of types that a kernel takes."""
+    index = np.result_type(*(array for X in matrices for array in (X.indices, X.indptr)))
+    return [
+        np.ascontiguousarray(array, dtype)
+        for X in matrices
+        for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
+    ]
+
+
+def _minus_logs(q: Array, normalize: bool, weights: Array) -> Array:
+    """Return what one of each outcome adds to a cross-entropy; NaN where the sum of q is out of range."""
+    with np.errstate(all="ignore"):
+        scale = 1.0 / q.sum() if normalize else 1.0
+        if not np.finfo(np.float64).tiny <= abs(scale) < np.inf:
+            scale = np.nan
+        return np.asarray(xlogy(-weights if len(weights) else np.full_like(q, -1.0), scale * q))
+
+
+def _without_empty_columns(P: Any, Q: Any, weights: Array) -> tuple[Any, Any, Array]:
+    columns = np.unique(np.concatenate([X.indices for X in (P, Q)]))
+    found = []
+    for X in (P, Q):
+        narrow = sp.csr_matrix((X.shape[0], len(columns)))
+        narrow.data, narrow.indices, narrow.indptr = X.data, np.searchsorted(columns, X.indices), X.indptr
+        found.append(narrow)
+    return found[0], found[1], weights[columns] if len(weights) else weights
