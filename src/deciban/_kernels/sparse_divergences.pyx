@@ -15,7 +15,7 @@ technique for extending the available precision (Numerische Mathematik 18, 1971)
 """
 
 cimport deciban._kernels.special as kinds
-from libc.math cimport INFINITY, NAN, isfinite
+from libc.math cimport INFINITY, NAN, fabs, isfinite
 from libc.stdlib cimport calloc, free, malloc
 
 from deciban._kernels.special cimport divergences_double_ops, divergences_double_select
@@ -25,6 +25,8 @@ cdef const divergences_double_ops* ops = divergences_double_select()
 
 cdef enum:
     PIECE = 256  # features
+
+cdef double TOO_LITTLE = 2.0**-40
 
 cdef struct Tally:
     # The sum of finite numbers in two parts, and how many there are of those that are not 0, and of the others.
@@ -64,6 +66,27 @@ cdef double _left(const Tally* whole, const Tally* seen) noexcept nogil:
     if whole.n_minus > seen.n_minus:
         left -= INFINITY
     return NAN if whole.n_nan > seen.n_nan else left
+
+
+cdef bint _is_lost(const Tally* whole, const Tally* seen, double left) noexcept nogil:
+    """Return whether what is left of the whole is so little that its digits are gone."""
+    return whole.n_finite > seen.n_finite and fabs(left) < TOO_LITTLE * fabs(whole.high)
+
+
+cdef double _of_others(
+    const double[::1] absent, const index_t[::1] indices, Py_ssize_t first, Py_ssize_t last, char* is_there
+) noexcept nogil:
+    """Return the sum over features that a row does not have, one by one; no flag is set, before and after."""
+    cdef Py_ssize_t f, j
+    cdef double total = 0.0
+    for j in range(first, last):
+        is_there[indices[j]] = True
+    for f in range(absent.shape[0]):
+        if not is_there[f]:
+            total += absent[f]
+    for j in range(first, last):
+        is_there[indices[j]] = False
+    return total
 
 
 cdef inline int _kind(int measure, bint normalize) noexcept nogil:
@@ -169,12 +192,15 @@ def against_one(
     cdef Py_ssize_t row, first, j, n, f, longest = _longest(indptr, start, stop)
     cdef bint weighted = weights.shape[0] > 0
     cdef bint silent = not (whole.n_finite or whole.n_plus or whole.n_minus or whole.n_nan)
-    cdef double one_scale = 1.0, scale = 1.0
+    cdef double one_scale = 1.0, scale = 1.0, left
     cdef const double* x
     cdef double* other = <double*> malloc(2 * (longest + 1) * sizeof(double))
     cdef double* w = NULL
+    cdef char* is_there = <char*> calloc(one.shape[0] + 1, 1)
     cdef Tally seen
-    if other == NULL:
+    if other == NULL or is_there == NULL:
+        free(other)
+        free(is_there)
         raise MemoryError
     with nogil:
         if normalize and one.shape[0]:
@@ -202,36 +228,40 @@ def against_one(
             else:
                 out[row] = _terms(measure, x, other, w, n, scale, one_scale, normalize)
             if not silent:
-                out[row] += _left(&whole, &seen)
+                left = _left(&whole, &seen)
+                if _is_lost(&whole, &seen, left):
+                    left = _of_others(absent, indices, first, first + n, is_there)
+                out[row] += left
     free(other)
+    free(is_there)
 
 
 def cross_entropies(
     const double[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] minus_logs,
     bint normalize, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
 ):
-    """Write the cross-entropy of rows [start, stop) and one whose -log q are given, each of them times its weight."""
-    cdef Py_ssize_t row, j, k, last
-    cdef double total, lost, part, before
+    """Write the cross-entropy of rows [start, stop) and one whose -log q are given, which no NaN is in."""
+    cdef Py_ssize_t row, j, k, last, stop_j
+    cdef double scale = 1.0, total, lost, part, before, p
     with nogil:
         for row in range(start, stop):
             total = lost = 0.0
-            j = indptr[row]
-            while j < indptr[row + 1]:
-                last = min(j + 16, indptr[row + 1])
+            j, stop_j = indptr[row], indptr[row + 1]
+            if normalize:
+                scale = ops.inverse(&data[0] + j, stop_j - j)
+            while j < stop_j:
+                last = min(j + 16, stop_j)
                 part = 0.0
                 for k in range(j, last):
-                    if data[k] != 0.0:  # times infinity it is nothing
-                        part += data[k] * minus_logs[indices[k]]
+                    p = scale * data[k]
+                    if p != 0.0:  # times infinity it is nothing
+                        part += p * minus_logs[indices[k]]
                 before = total
                 total += part
                 if isfinite(total):
                     lost += part - (total - before)
                 j = last
-            out[row] = total + lost
-            if normalize:
-                j = indptr[row]
-                out[row] *= ops.inverse(&data[0] + j, indptr[row + 1] - j)
+            out[row] = total + lost if scale == scale else NAN
 
 
 def rows_in_pairs(

@@ -90,9 +90,9 @@ def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Arr
         row, many = (P, Q) if one_is_p else (Q, P)
         one = np.ascontiguousarray((row.toarray() if sp.issparse(row) else row)[0], np.float64)
         n_entries = many.nnz
-        if measure == divergences.CROSS and not one_is_p and not np.isnan(one).any():
+        if measure == divergences.CROSS and not (one_is_p or len(weights) or np.isnan(one).any()):
             kernel = sparse_divergences.cross_entropies
-            arguments = (*_parts(many), _minus_logs(one, normalize, weights), normalize)
+            arguments = (*_parts(many), _minus_logs(one, normalize), normalize)
         else:
             absent = np.empty_like(one)
             whole = sparse_divergences.absences(measure, one, one_is_p, normalize, weights, absent)
@@ -113,13 +113,13 @@ def _parts(*matrices: Any) -> list[Array]:
     ]
 
 
-def _minus_logs(q: Array, normalize: bool, weights: Array) -> Array:
+def _minus_logs(q: Array, normalize: bool) -> Array:
     """Return what one of each outcome adds to a cross-entropy; NaN where the sum of q is out of range."""
     with np.errstate(all="ignore"):
         scale = 1.0 / q.sum() if normalize else 1.0
         if not np.finfo(np.float64).tiny <= abs(scale) < np.inf:
             scale = np.nan
-        return np.asarray(xlogy(-weights if len(weights) else np.full_like(q, -1.0), scale * q))
+        return np.asarray(xlogy(np.full_like(q, -1.0), scale * q))
 
 
 def _without_empty_columns(P: Any, Q: Any, weights: Array) -> tuple[Any, Any, Array]:
