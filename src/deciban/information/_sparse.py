@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts
+from deciban._arrays import csr_parts, to_csr
 from deciban._kernels import csr, divergences, sparse_divergences
 from deciban._parallel import cut, run_blocks
 from deciban.special import xlogy
@@ -23,19 +23,8 @@ _MANY_COLUMNS = 1 << 20  # of which most may be empty: beyond, only those that a
 
 
 def checked(p: Any) -> Any:
-    """Return a sparse matrix as CSR of float32 or float64, whose arrays may be its own: nobody writes to them.
-
-    SciPy's conversions trust indices, so they are checked first.
-    """
-    if p.format == "csc":
-        return sp.csr_matrix(checked(p.T).T)
-    if p.format != "csr":
-        X = p.tocoo()
-        for index, size in zip((X.row, X.col), X.shape, strict=True):
-            if len(index) and not 0 <= index.min() <= index.max() < size:
-                raise ValueError(f"an index of the sparse matrix is out of range for {size} rows or columns")
-        p = X.tocsr()
-    data, indices, indptr = csr_parts(p)
+    """Return a sparse matrix as CSR of float32 or float64, whose arrays may be its own: nobody writes to them."""
+    data, indices, indptr = csr_parts(to_csr(p))
     n_entries = int(indptr[-1])
     X = sp.csr_matrix(p.shape)
     narrow = data.dtype in (np.float32, np.float16)
