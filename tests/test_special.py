@@ -1,7 +1,9 @@
 """Special functions against SciPy's, and against 60 digits (see accuracy.py)."""
 
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deciban
-from deciban import special
+from deciban import information, special
 from deciban._kernels import elementwise, reductions
 
 ONE = ("expit", "log_expit", "logit", "entr")
@@ -394,7 +396,7 @@ def test_place_of_the_largest(dtype, n):
 
 
 def test_joint_log_likelihoods_must_be_a_table_of_real_numbers():
-    for bad in (np.zeros(3), np.zeros((3, 0)), np.zeros((2, 2), complex)):
+    for bad in (np.zeros(3), np.zeros((3, 0)), np.zeros((2, 2), complex), np.zeros((2, 2), np.longdouble)):
         with pytest.raises(ValueError, match="jll must be"):
             special.normalize_log_joint(bad)
 
@@ -571,6 +573,14 @@ def test_scipys_loops_with_where(name):
         assert getattr(special, name)(x, out=target, where=chosen) is out
         np.testing.assert_array_equal(out, expected.astype(float))
     np.testing.assert_array_equal(getattr(special, name)(x, where=chosen)[chosen], expected[chosen])
+
+
+@pytest.mark.parametrize("function", [getattr(m, name) for m in (special, information) for name in m.__all__])
+def test_docstrings_are_complete(function):
+    sections = re.findall(r"(?m)^    (\w+)\n    -{4,}$", function.__doc__)
+    assert [s for s in sections if s != "Notes"] == ["Parameters", "Returns", "Raises", "References", "Examples"]
+    parameters = function.__doc__.split("Returns")[0]
+    assert [name for name in inspect.signature(function).parameters if not re.search(rf"\b{name}\b", parameters)] == []
 
 
 # --- accuracy --------------------------------------------------------------------------------------------------------

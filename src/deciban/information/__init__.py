@@ -3,7 +3,8 @@
 A distribution is a row of probabilities, or of counts with ``normalize=True``; nothing is ever normalized silently.
 ``base`` is "e" (nats), 2 (bits), 10 (bans), "deciban" (ten to a ban, Turing's unit of evidence) or another number above
 1. ``0 log 0`` is 0; a NaN in a row makes the row's result NaN; a row that sums to 0 has no distribution, and gives NaN
-with ``normalize=True``. CSR rows are never made dense.
+with ``normalize=True``. Of a row with a negative entry the entropy is -inf and a divergence inf. Masked entries are
+refused. CSR rows are never made dense.
 """
 
 from deciban.information._distributions import (

@@ -87,11 +87,13 @@ def cross_entropy(
     Raises
     ------
     ValueError
-        As :func:`entropy`; or if a label is none of the model's classes.
+        As :func:`entropy`; or if a label is none of the model's classes, or the weights do not have a positive sum.
+    TypeError
+        If a model has no probabilities of classes, one of which is a sample's.
 
     References
     ----------
-    As for :func:`entropy`.
+    T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd edition, Wiley, 2006, chapter 2.
 
     Examples
     --------

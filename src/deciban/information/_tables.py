@@ -36,11 +36,11 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -
     Raises
     ------
     ValueError
-        If alpha is negative, or not 0 for a sparse matrix.
+        If alpha is negative, or not 0 for a sparse matrix, or joint is not made of real numbers.
 
     References
     ----------
-    As for :func:`entropy`.
+    T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd edition, Wiley, 2006, chapter 2.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
     Raises
     ------
     ValueError
-        If the numbers of hypotheses differ.
+        If the numbers of hypotheses differ, or arguments are not real numbers.
 
     References
     ----------
@@ -145,7 +145,7 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
 
     References
     ----------
-    As for :func:`entropy`.
+    T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd edition, Wiley, 2006, chapter 2.
 
     Examples
     --------

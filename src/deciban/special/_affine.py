@@ -90,6 +90,10 @@ def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
     ValueError
         If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real.
 
+    References
+    ----------
+    C. M. Bishop, Pattern Recognition and Machine Learning, Springer, 2006, section 4.3.
+
     Examples
     --------
     >>> import numpy as np
@@ -110,8 +114,12 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
 
     Parameters
     ----------
-    X, W, b
-        As for :func:`affine_sigmoid`.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples; a sparse matrix is not made dense.
+    W : array-like of shape (n_features, n_outputs)
+        Weights.
+    b : array-like of shape (n_outputs,), default=None
+        Offsets; None for zeros.
 
     Returns
     -------
@@ -122,6 +130,10 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
     ------
     ValueError
         If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real.
+
+    References
+    ----------
+    As for :func:`affine_sigmoid`.
 
     Examples
     --------

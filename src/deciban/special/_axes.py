@@ -116,6 +116,13 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     sign : ndarray or scalar
         1, 0, -1 or NaN. Only with ``return_sign``.
 
+    Raises
+    ------
+    ValueError
+        If an axis does not exist or is named twice, or b does not broadcast.
+    TypeError
+        If an argument is not made of numbers.
+
     Notes
     -----
     Complex numbers are left to SciPy's function. A sum over nothing, and one whose largest terms cancel each other, has
@@ -289,9 +296,21 @@ def softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
         Of x's shape, float32 for float32, float64 for integers of any size (SciPy's function gives float16 and float32
         for small ones). NaN where the maximum is infinite.
 
+    Raises
+    ------
+    ValueError
+        If an axis does not exist or is named twice, or the result does not fit into out.
+    TypeError
+        If an argument is not made of numbers, or out not of such as hold the result.
+
+    Notes
+    -----
+    Of an empty array the result is empty, where SciPy's function raises ValueError.
+
     References
     ----------
-    As for :func:`logsumexp`.
+    P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA Journal of
+    Numerical Analysis 41 (2021), 2311-2330.
 
     Examples
     --------
@@ -320,9 +339,22 @@ def log_softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     log_p : ndarray
         Of x's shape and of the dtype of :func:`softmax`.
 
+    Raises
+    ------
+    ValueError
+        If an axis does not exist or is named twice, or the result does not fit into out.
+    TypeError
+        If an argument is not made of numbers, or out not of such as hold the result.
+
     Notes
     -----
-    The largest value keeps its digits where it is far above the others, which SciPy's function rounds to 0.
+    The largest value keeps its digits where it is far above the others, which SciPy's function rounds to 0. Unsigned
+    integers are numbers like others; SciPy's function lets their differences wrap.
+
+    References
+    ----------
+    P. Blanchard, D. J. Higham, N. J. Higham, Accurately computing the log-sum-exp and softmax functions, IMA Journal of
+    Numerical Analysis 41 (2021), 2311-2330.
 
     Examples
     --------
@@ -357,6 +389,10 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     ValueError
         If jll is not a two-dimensional array of real numbers with a column.
 
+    References
+    ----------
+    C. M. Bishop, Pattern Recognition and Machine Learning, Springer, 2006, section 4.2.
+
     Examples
     --------
     >>> from deciban.special import normalize_log_joint
@@ -364,8 +400,10 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     array([[0.5, 0.5, 0. ]])
     """
     real = _real(jll)
-    if real is None or real[0].ndim != 2 or real[0].shape[1] == 0:
-        raise ValueError(f"jll must be real numbers of shape (n_samples, n_classes), got shape {np.shape(jll)}")
+    if real is None:
+        raise ValueError(f"jll must be real numbers, got dtype {np.asarray(jll).dtype}")
+    if real[0].ndim != 2 or real[0].shape[1] == 0:
+        raise ValueError(f"jll must be of shape (n_samples, n_classes), got shape {np.shape(jll)}")
     x = np.ascontiguousarray(real[0])
     log_posterior, posterior_ = np.empty_like(x), np.empty_like(x)
     largest = np.empty(len(x), np.intp)

@@ -82,7 +82,12 @@ def expit(x: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     p : ndarray or scalar
-        Of x's shape, float32 for float32 (and smaller integers), else float64.
+        Of x's shape, float32 for float32, else float64; complex and extended precision as of SciPy's function.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
 
     References
     ----------
@@ -110,7 +115,16 @@ def log_expit(x: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     log_p : ndarray or scalar
-        Of x's shape.
+        Of x's shape and of the dtype of :func:`expit`, in nats.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
+
+    References
+    ----------
+    M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012 (vignette of the R package Rmpfr).
 
     Examples
     --------
@@ -134,7 +148,17 @@ def logit(x: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     log_odds : ndarray or scalar
-        Of x's shape; accurate near 1/2 as well.
+        Of x's shape and of the dtype of :func:`expit`, in nats; accurate near 1/2 as well.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
+
+    References
+    ----------
+    J. Berkson, Application of the logistic function to bio-assay, Journal of the American Statistical Association 39
+    (1944), 357-365.
 
     Examples
     --------
@@ -158,7 +182,16 @@ def entr(x: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     h : ndarray or scalar
-        Of x's shape, in nats.
+        Of x's shape, in nats; float32 for float32 and for integers below 32 bits, as SciPy has it, else float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
+
+    References
+    ----------
+    C. E. Shannon, A mathematical theory of communication, Bell System Technical Journal 27 (1948), 379-423.
 
     Examples
     --------
@@ -182,7 +215,16 @@ def xlogy(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     z : ndarray or scalar
-        In nats if x counts events.
+        Of the dtype of :func:`expit`, in nats if x counts events.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
+
+    References
+    ----------
+    T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd edition, Wiley, 2006, chapter 2.
 
     Examples
     --------
@@ -206,7 +248,17 @@ def rel_entr(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     d : ndarray or scalar
-        In nats; 0 where x is 0 and y is not negative, inf where either is negative or y alone is 0.
+        In nats, of the dtype of :func:`entr`; 0 where x is 0 and y is not negative, inf where either is negative or y
+        alone is 0.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
+
+    References
+    ----------
+    S. Kullback, R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951), 79-86.
 
     Examples
     --------
@@ -230,13 +282,23 @@ def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     Returns
     -------
     d : ndarray or scalar
-        In nats; y where x is 0 and y is not negative, inf where either is negative or y alone is 0.
+        In nats, of the dtype of :func:`entr`; y where x is 0 and y is not negative, inf where either is negative or y
+        alone is 0.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not made of numbers.
 
     Notes
     -----
     Where x is near y, SciPy's function loses the digits that cancel (all of them for a relative difference below 1e-8,
     with negative results); this one does not. Where x or y is infinite, or x / y overflows or
     vanishes, SciPy gives NaN or an infinity; the result here is the limit, or the number.
+
+    References
+    ----------
+    S. Boyd, L. Vandenberghe, Convex Optimization, Cambridge University Press, 2004, chapter 3.
 
     Examples
     --------
