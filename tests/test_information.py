@@ -1237,3 +1237,41 @@ def test_many_rows_against_a_long_one_cost_their_entries():
     np.testing.assert_allclose(log_likelihood(q, X), np.log(1e-6))
     np.testing.assert_allclose(kl_divergence(X, q, normalize=True), np.log(1e6))
     np.testing.assert_allclose(js_divergence(q, X), js_divergence(X[[0]], q[np.newaxis])[0])
+
+
+def test_zeros_that_are_stored_are_zeros():
+    joint = sp.csr_array(([0.0, 1, 2, 3], [0, 0, 1, 1], [0, 1, 3, 4]), shape=(3, 2))
+    assert mutual_information(joint, normalize=True) == mutual_information(joint.toarray(), normalize=True)
+    found = pointwise_mutual_information(joint, normalize=True)
+    assert found.nnz == 3
+    np.testing.assert_array_equal(joint.data, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.0, 1.0, np.inf, -1.0, np.nan, "huge", "tiny"])
+def test_sparse_arguments_stay_as_they_are(value, dtype):
+    """Unsorted rows, with numbers on which another way is taken; SciPy's operations may sort them in place."""
+    limits = np.finfo(dtype)
+    value = {"huge": limits.max, "tiny": limits.smallest_subnormal}.get(value, value)
+    data, indices = np.array([limits.max / 2, value, 2, 1, 1], dtype), np.array([4, 2, 0, 3, 1], np.int32)
+    one = np.ones(5, dtype)
+    calls = [
+        *(lambda X, f=f: f(X, normalize=True) for f in (entropy, perplexity, mutual_information)),
+        lambda X: pointwise_mutual_information(X, normalize=True),
+        lambda X: entropy(X, normalize=True, axis=0),
+        conditional_probability,
+        lambda X: conditional_probability(X, 0),
+        lambda X: information_gain(X, [0, 1]),
+        lambda X: log_likelihood(X, X, normalize=True),
+        *(
+            lambda X, f=f: (f(X, X, normalize=True), f(one, X, normalize=True), f(X, one, normalize=True))
+            for f in (kl_divergence, js_divergence, cross_entropy)
+        ),
+        *(lambda X, f=f: f(X, X, normalize=True) for f in (pairwise_kl, pairwise_js)),
+    ]
+    for call in calls:
+        X = sp.csr_matrix((2, 5), dtype=dtype)
+        X.data, X.indices, X.indptr = data.copy(), indices.copy(), np.array([0, 3, 5], np.int32)
+        call(X)
+        np.testing.assert_array_equal(X.data, data)
+        np.testing.assert_array_equal(X.indices, indices)

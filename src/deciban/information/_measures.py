@@ -94,7 +94,7 @@ def _sum(X: Any, axis: int | None) -> Array:
 def _in_range(X: Any, axis: int | None, where: Any = True) -> Any:
     """Return X, dense or CSR rows, times powers of 2 along an axis that bring the largest values near 1."""
     if sp.issparse(X):
-        largest = abs(X).max(axis=1).toarray()
+        largest = abs(X.copy()).max(axis=1).toarray()  # abs() would sort the rows of X, which may be another's
         found = X.copy()
         exponent = np.where(where, np.frexp(largest)[1], 0)
         found.data = np.ldexp(X.data, -np.repeat(exponent.ravel(), np.diff(X.indptr)))

@@ -118,6 +118,9 @@ def _joint(joint: Any, normalize: bool) -> tuple[Any, Array, Array]:
         raise ValueError(f"joint must have two dimensions, got {P.ndim}")
     if normalize:
         P = shares(P, None)
+    if sp.issparse(P) and not P.data.all():
+        P = P.copy()
+        P.eliminate_zeros()
     with np.errstate(all="ignore"):
         a, b = (np.asarray(P.sum(axis=axis, dtype=np.float64)).ravel().astype(P.dtype) for axis in (1, 0))
     return P, a, b
@@ -157,18 +160,23 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     scale = unit(base)
     if normalize and not a.sum() > 0:
         return math.nan
-    least = (P.data if sp.issparse(P) else P).min(initial=0.0)
-    if not least >= 0.0:
-        return math.nan if np.isnan(least) else math.inf
-    if np.isinf(a).any():
+    if not np.isfinite(a).all():
         return math.nan
-    if sp.issparse(P):
-        row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
-        # a row's share of the product is taken off first, which may be too small a number otherwise
-        terms = a[row] * rel_entr(P.data / a[row], b[P.indices])
-    else:
-        terms = a[a > 0, np.newaxis] * rel_entr(P[a > 0] / a[a > 0, np.newaxis], b)
-    return float(np.sum(terms, dtype=np.float64)) * scale
+    with np.errstate(all="ignore"):
+        some = a > 0
+        if sp.issparse(P):
+            row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
+            others = P.data[~some[row]]
+            row, columns, values = row[some[row]], P.indices[some[row]], P.data[some[row]]
+            # a row's share of the product is taken off first, which may be too small a number otherwise
+            terms = a[row] * rel_entr(values / a[row], b[columns])
+        else:
+            others = P[~some]
+            terms = a[some, np.newaxis] * rel_entr(P[some] / a[some, np.newaxis], b)
+        total = float(np.sum(terms, dtype=np.float64))
+    if others.min(initial=0.0) < 0:
+        return math.inf
+    return total * scale
 
 
 def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> Any:
