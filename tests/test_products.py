@@ -19,6 +19,11 @@ DTYPES = (np.float64, np.float32)
 @example(0, 15, 257, 31, False, True, True)  # one row more than a tile, one term more than at once, a vector in part
 @example(0, 7, 512, 65, True, False, False)
 @example(0, 65, 3, 10, True, True, True)
+@example(0, 9, 1030, 1, False, False, True)  # dot products: one column, three, the most of float32
+@example(0, 6, 37, 3, False, True, False)
+@example(0, 5, 16, 7, False, False, False)
+@example(0, 2, 600, 70, False, False, True)  # a row or two, by a table that is not copied
+@example(0, 1, 30, 17, True, False, False)
 @given(
     seed=st.integers(0, 1 << 30),
     n_rows=st.integers(0, 70),

@@ -465,10 +465,35 @@ def test_affine_refuses_what_is_not_real():
                 special.affine_sigmoid(container(arguments[0]), *arguments[1:])
 
 
+@quiet
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["affine_sigmoid", "affine_softmax"])
+@given(data=st.data())
+def test_affine_of_any_shape(name, dtype, data):
+    """Where columns are too few for a vector, do not fill one, or fill several; a row or two, or more than a tile."""
+    n_rows = data.draw(st.sampled_from([1, 2, 3, 5, 14, 130]))
+    n_features = data.draw(st.integers(0, 40) | st.sampled_from([255, 256, 257, 1025]))
+    n_outputs = data.draw(st.integers(1, 40) | st.sampled_from([63, 64, 65, 130]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 30)))
+    X = rng.normal(size=(n_rows, n_features)).astype(dtype)
+    W, b = rng.normal(size=(n_features, n_outputs)).astype(dtype), rng.normal(size=n_outputs).astype(dtype)
+    unusual = st.sampled_from([0.0, np.inf, -np.inf, np.nan])
+    for table in (X, W, b[None]):
+        if table.size and data.draw(st.booleans()):
+            table[:, data.draw(st.integers(0, table.shape[1] - 1))] = data.draw(unusual)
+    z = X.astype(float) @ W.astype(float) + b
+    expected = scipy.special.expit(z) if name == "affine_sigmoid" else scipy.special.softmax(z, axis=1)
+    found = getattr(special, name)(X, W, b)
+    assert found.dtype == dtype
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 10, 40])
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-def test_affine_of_many_blocks(container):
-    X = sp.random(5000, 50, 0.1, random_state=0, format="csr").toarray()
-    W = np.random.default_rng(0).normal(size=(50, 40))
+def test_affine_of_many_blocks(container, n_outputs):
+    X = sp.random(50_000, 50, 0.1, random_state=0, format="csr").toarray()
+    W = np.random.default_rng(0).normal(size=(50, n_outputs))
     expected = scipy.special.softmax(X @ W, axis=1)
     found = []
     for n_threads in (1, 2, 5):

@@ -7,8 +7,12 @@
  * tile, that of an element of x to every vector. So a panel of four vectors by six rows takes 10 loads for 24
  * multiplications (K. Goto, R. van de Geijn, Anatomy of high-performance matrix multiplication, ACM Transactions on
  * Mathematical Software 34 (2008)). A table that lies by columns is transposed on its way to the panel.
+ *
+ * Where a table has very few columns, vectors go along its columns and the rows of x, and an element is the sum of lanes. A row or two by a wide table leave it where it is.
  */
 #include "products.h"
+
+#include <string.h>
 
 #ifdef REAL_IS_FLOAT
 typedef float real;
@@ -16,13 +20,9 @@ typedef float real;
 typedef double real;
 #endif
 
-#ifdef __has_builtin
-#if defined(__AVX2__) && __has_builtin(__builtin_shufflevector)
-#define HAVE_TILES
-#endif
-#endif
+#include "squares.h"
 
-#ifdef HAVE_TILES
+#if defined(__AVX2__) && defined(HAVE_SHUFFLES)
 #ifdef __AVX512F__ /* 32 registers */
 #define BYTES 64
 #define MOST 4 /* vectors of a panel's row */
@@ -34,10 +34,12 @@ typedef double real;
 #define DEPTH 256
 #define NARROW 64 /* rows at a time where they are shorter than a vector */
 #define AT_ONCE _Pragma("GCC unroll 16")
-/* A vector that may stand at any real's address, one on its own boundary, and 16 bytes at any real's address. */
+#define COLUMN 1024 /* terms of a dot product */
+#define DOTS (32 / sizeof(real) - 1) /* columns, at most, for which such products are made */
+#define FEW 2 /* rows that are not worth a copy of the table */
+/* A vector that may stand at any real's address, and one on its own boundary. */
 typedef real lanes __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 typedef real whole __attribute__((vector_size(BYTES), may_alias));
-typedef real quarter __attribute__((vector_size(16), aligned(sizeof(real)), may_alias));
 
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
@@ -102,38 +104,146 @@ ADD_TILES(6, 2)
 static const add_tiles by_width[MOST] = {add_tiles_1, add_tiles_2};
 #endif
 
-/* Transpose as many rows as 16 bytes have reals; returns how many. */
-static inline ptrdiff_t transpose(const real *from, ptrdiff_t step, real *to, ptrdiff_t to_step) {
-#ifdef REAL_IS_FLOAT
-    quarter a = *(const quarter *)from, b = *(const quarter *)(from + step);
-    quarter c = *(const quarter *)(from + 2 * step), d = *(const quarter *)(from + 3 * step);
-    quarter e = __builtin_shufflevector(a, b, 0, 4, 1, 5), f = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-    quarter g = __builtin_shufflevector(a, b, 2, 6, 3, 7), h = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    *(quarter *)to = __builtin_shufflevector(e, f, 0, 1, 4, 5);
-    *(quarter *)(to + to_step) = __builtin_shufflevector(e, f, 2, 3, 6, 7);
-    *(quarter *)(to + 2 * to_step) = __builtin_shufflevector(g, h, 0, 1, 4, 5);
-    *(quarter *)(to + 3 * to_step) = __builtin_shufflevector(g, h, 2, 3, 6, 7);
-    return 4;
-#else
-    quarter a = *(const quarter *)from, b = *(const quarter *)(from + step);
-    *(quarter *)to = __builtin_shufflevector(a, b, 0, 2);
-    *(quarter *)(to + to_step) = __builtin_shufflevector(a, b, 1, 3);
-    return 2;
-#endif
+/* One row of x by `n` vectors of the table's columns, as add_tile() makes them. */
+static inline __attribute__((always_inline)) void add_row(int n, const real *x, ptrdiff_t step, ptrdiff_t depth,
+                                                          const real *table, ptrdiff_t table_row_step, int is_added,
+                                                          real *out, ptrdiff_t last) {
+    lanes sums[n];
+    AT_ONCE for (int v = 0; v < n; v++) {
+        sums[v] = (lanes){0};
+    }
+    for (ptrdiff_t k = 0; k < depth; k++, table += table_row_step) {
+        AT_ONCE for (int v = 0; v < n; v++) {
+            sums[v] += x[k * step] * *(const lanes *)(table + (v < n - 1 ? v * LANES : last));
+        }
+    }
+    AT_ONCE for (int v = 0; v < n && is_added; v++) {
+        sums[v] += *(const lanes *)(out + (v < n - 1 ? v * LANES : last));
+    }
+    AT_ONCE for (int v = 0; v < n; v++) {
+        *(lanes *)(out + (v < n - 1 ? v * LANES : last)) = sums[v];
+    }
 }
 
-/* One vector of columns of `depth` rows of the table, of which the first `width` are there and others count as 0. */
+static void add_row_of(ptrdiff_t n, const real *x, ptrdiff_t step, ptrdiff_t depth, const real *table,
+                       ptrdiff_t table_row_step, int is_added, real *out, ptrdiff_t last) {
+    switch (n) {
+        case 1:
+            add_row(1, x, step, depth, table, table_row_step, is_added, out, last);
+            break;
+        case 2:
+            add_row(2, x, step, depth, table, table_row_step, is_added, out, last);
+            break;
+#if MOST == 4
+        case 3:
+            add_row(3, x, step, depth, table, table_row_step, is_added, out, last);
+            break;
+        default:
+            add_row(4, x, step, depth, table, table_row_step, is_added, out, last);
+#endif
+    }
+}
+
+/* The sum of lanes, and of the products of the last terms, which are fewer. */
+static inline real dot_ends(lanes sums, const real *x, const real *column, ptrdiff_t n) {
+    real parts[LANES], rest = 0;
+    memcpy(parts, &sums, sizeof parts);
+    side total = *(const side *)parts;
+    for (ptrdiff_t i = SIDE; i < LANES; i += SIDE) {
+        total += *(const side *)(parts + i);
+    }
+    for (; n >= SIDE; n -= SIDE, x += SIDE, column += SIDE) {
+        total += *(const side *)x * *(const side *)column;
+    }
+    for (; n > 0; n--) {
+        rest += *x++ * *column++;
+    }
+    return rest + ((total[0] + total[1]) + (total[2] + total[3]));
+}
+
+/* MOST rows of x, as in add_tile(), by `n` columns, which lie COLUMN apart. */
+static inline __attribute__((always_inline)) void add_dots(int n, const real *x, ptrdiff_t row_step, ptrdiff_t n_rows,
+                                                           ptrdiff_t depth, const real *columns, int is_added,
+                                                           real *out) {
+    lanes sums[MOST * n];
+    const real *rows[MOST];
+    AT_ONCE for (int r = 0; r < MOST; r++) {
+        rows[r] = x + (r < n_rows ? r : n_rows - 1) * row_step;
+        AT_ONCE for (int c = 0; c < n; c++) {
+            sums[r * n + c] = (lanes){0};
+        }
+    }
+    ptrdiff_t k = 0;
+    for (; k + LANES <= depth; k += LANES) {
+        AT_ONCE for (int r = 0; r < MOST; r++) {
+            lanes here = *(const lanes *)(rows[r] + k);
+            AT_ONCE for (int c = 0; c < n; c++) {
+                sums[r * n + c] += here * *(const lanes *)(columns + c * COLUMN + k);
+            }
+        }
+    }
+    AT_ONCE for (int r = 0; r < MOST; r++) {
+        AT_ONCE for (int c = 0; c < n; c++) {
+            if (r < n_rows) {
+                real *to = out + r * n + c;
+                *to = dot_ends(sums[r * n + c], rows[r] + k, columns + c * COLUMN + k, depth - k) + (is_added ? *to : 0);
+            }
+        }
+    }
+}
+
+#define ADD_DOTS(n)                                                                                                    \
+    static void add_dots_##n(const real *x, ptrdiff_t row_step, ptrdiff_t n_rows, ptrdiff_t depth, const real *columns, \
+                             int is_added, real *out) {                                                                \
+        for (ptrdiff_t row = 0; row < n_rows; row += MOST, x += MOST * row_step, out += MOST * n) {                    \
+            add_dots(n, x, row_step, n_rows - row, depth, columns, is_added, out);                                     \
+        }                                                                                                              \
+    }
+typedef void (*add_dots_of)(const real *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, int, real *);
+ADD_DOTS(1)
+ADD_DOTS(2)
+ADD_DOTS(3)
+#ifdef REAL_IS_FLOAT
+ADD_DOTS(4)
+ADD_DOTS(5)
+ADD_DOTS(6)
+ADD_DOTS(7)
+static const add_dots_of by_count[DOTS] = {add_dots_1, add_dots_2, add_dots_3, add_dots_4,
+                                           add_dots_5, add_dots_6, add_dots_7};
+#else
+static const add_dots_of by_count[DOTS] = {add_dots_1, add_dots_2, add_dots_3};
+#endif
+
+/* Rows of x, whose step is 1, by a table of at most DOTS columns. */
+static void multiply_dots(const real *x, ptrdiff_t row_step, ptrdiff_t n_rows, ptrdiff_t n_inner, const real *table,
+                          ptrdiff_t table_row_step, ptrdiff_t table_step, ptrdiff_t n_columns, int is_added,
+                          real *out) {
+    real columns[DOTS * COLUMN];
+    for (ptrdiff_t from = 0; from < n_inner; from += COLUMN) {
+        ptrdiff_t depth = least(COLUMN, n_inner - from);
+        for (ptrdiff_t c = 0; c < n_columns; c++) {
+            for (ptrdiff_t k = 0; k < depth; k++) {
+                columns[c * COLUMN + k] = table[(from + k) * table_row_step + c * table_step];
+            }
+        }
+        by_count[n_columns - 1](x + from, row_step, n_rows, depth, columns, from > 0 || is_added, out);
+    }
+}
+
+/* One vector of columns of `depth` rows of the table, of which the first `width` are there: what the others hold does not
+ * matter. */
 static void fill(const real *table, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t depth, ptrdiff_t width, real *to,
                  ptrdiff_t to_step) {
-    ptrdiff_t k = 0, side = 16 / sizeof(real);
-    if (step == 1 && width == LANES) {
-        for (; k < depth; k++) {
+    ptrdiff_t k = 0;
+    if (step == 1) {
+        ptrdiff_t n_read = (LANES + row_step - 1) / row_step; /* rows */
+        for (; k + n_read <= depth; k++) {
             *(whole *)(to + k * to_step) = *(const lanes *)(table + k * row_step);
         }
     } else if (width == LANES) {
-        for (; k + side <= depth; k += side) {
-            for (ptrdiff_t c = 0; c < LANES;) {
-                c += transpose(table + c * step + k, step, to + k * to_step + c, to_step);
+        for (; k + SIDE <= depth; k += SIDE) {
+            for (ptrdiff_t c = 0; c < LANES; c += SIDE) {
+                turn_square(table + c * step + k, step, to + k * to_step + c, to_step);
             }
         }
     }
@@ -147,27 +257,37 @@ static void fill(const real *table, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_
 static void multiply(const real *x, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t n_inner,
                      const real *table, ptrdiff_t table_row_step, ptrdiff_t table_step, ptrdiff_t n_columns,
                      int is_added, real *out) {
+    if (n_columns <= (ptrdiff_t)DOTS && step == 1) {
+        multiply_dots(x, row_step, n_rows, n_inner, table, table_row_step, table_step, n_columns, is_added, out);
+        return;
+    }
     whole panel[DEPTH * MOST];
     real narrow[NARROW * LANES];
-    int is_narrow = n_columns < LANES;
+    int is_narrow = n_columns < LANES, is_copied = n_rows > FEW || is_narrow || table_step != 1;
     ptrdiff_t n_vectors = (n_columns + LANES - 1) / LANES, n_parts = (n_vectors + MOST - 1) / MOST;
     ptrdiff_t n_cuts = (n_inner + DEPTH - 1) / DEPTH, width = least(LANES, n_columns);
     ptrdiff_t together = is_narrow ? NARROW : n_rows, out_step = is_narrow ? LANES : n_columns;
     for (ptrdiff_t row = 0; row < n_rows; row += together) {
         ptrdiff_t n_here = least(together, n_rows - row);
-        for (ptrdiff_t part = 0; part < n_parts; part++) {
-            ptrdiff_t first = part * n_vectors / n_parts, n = (part + 1) * n_vectors / n_parts - first;
-            ptrdiff_t column = first * LANES;
+        for (ptrdiff_t i = 0; i < n_cuts * n_parts; i++) { /* of x what all parts read stays near */
+            ptrdiff_t cut = i / n_parts, from = cut * n_inner / n_cuts, depth = (cut + 1) * n_inner / n_cuts - from;
+            ptrdiff_t part = i % n_parts, first = part * n_vectors / n_parts;
+            ptrdiff_t n = (part + 1) * n_vectors / n_parts - first, column = first * LANES;
             ptrdiff_t last = is_narrow ? 0 : least((n - 1) * LANES, n_columns - LANES - column);
-            for (ptrdiff_t cut = 0; cut < n_cuts; cut++) {
-                ptrdiff_t from = cut * n_inner / n_cuts, depth = (cut + 1) * n_inner / n_cuts - from;
-                for (ptrdiff_t v = 0; v < n; v++) {
-                    fill(table + from * table_row_step + (column + (v < n - 1 ? v * LANES : last)) * table_step,
-                         table_row_step, table_step, depth, width, (real *)(panel + v), n * LANES);
+            int is_begun = cut > 0 || (is_added && !is_narrow);
+            if (!is_copied) {
+                for (ptrdiff_t r = 0; r < n_rows; r++) {
+                    add_row_of(n, x + r * row_step + from * step, step, depth, table + from * table_row_step + column,
+                               table_row_step, is_begun, out + r * n_columns + column, last);
                 }
-                by_width[n - 1](x + row * row_step + from * step, row_step, step, n_here, depth, panel,
-                                cut > 0 || (is_added && !is_narrow), is_narrow ? narrow : out + column, out_step, last);
+                continue;
             }
+            for (ptrdiff_t v = 0; v < n; v++) {
+                fill(table + from * table_row_step + (column + (v < n - 1 ? v * LANES : last)) * table_step,
+                     table_row_step, table_step, depth, width, (real *)(panel + v), n * LANES);
+            }
+            by_width[n - 1](x + row * row_step + from * step, row_step, step, n_here, depth, panel, is_begun,
+                            is_narrow ? narrow : out + column, out_step, last);
         }
         for (ptrdiff_t r = 0; is_narrow && r < n_here; r++) {
             real *to = out + (row + r) * n_columns;

@@ -1,6 +1,7 @@
 """Products of dense tables, as layers need them: X W forward, D W^T backward, X^T D for gradients.
 
-By the tiles of products.h where the processor has AVX2 or AVX-512, else by BLAS, as where rows of the result are short;
+By the tiles of products.h where the processor has AVX2 or AVX-512, else by BLAS, as where rows of the result are short
+and those of X are not together;
 but where a third or more of X is zero, as pixels are and what comes out of rectifiers and dropout, and rows are long
 enough, by nonzeros.pyx, which skips zeros. Calls decide this each for itself.
 
@@ -50,7 +51,7 @@ cdef void _product(
     cdef real_t one = 1, scale = 1 if is_added else 0
     if n_rows == 0 or n_columns == 0:
         return
-    if n_columns * sizeof(real_t) >= SHORT and n_inner > 0:
+    if (n_columns * sizeof(real_t) >= SHORT or not x_is_turned) and n_inner > 0:
         if real_t is double:
             if d.multiply != NULL:
                 d.multiply(
@@ -77,6 +78,13 @@ cdef void multiply(
             _product(
                 X + start * n_in, n_in, False, n, n_in, coef, n_out, False, n_out, False, out + start * n_out)
         start += n
+
+
+cdef void add_product(
+    const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, Py_ssize_t n_out, real_t* out,
+) noexcept nogil:
+    """out (n_rows, n_out) += X coef, zeros of X and all."""
+    _product(X, n_in, False, n_rows, n_in, coef, n_out, False, n_out, True, out)
 
 
 cdef void multiply_transposed(

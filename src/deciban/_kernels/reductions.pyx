@@ -205,11 +205,37 @@ def softmax_pair(
             double_ops.settle()
 
 
+cdef void softmax_rows(
+    const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, bint log, bint streamed, real_t* out,
+) noexcept nogil:
+    """The softmax of rows of n neighbours, or its logarithm; `out` may be x. If it is streamed, settle() at last."""
+    cdef Py_ssize_t row, m
+    cdef real_t[SHORT * TILE] tile
+    if n >= (SHORT if log else SHORT_SOFTMAX):
+        for row in range(n_rows):
+            if real_t is double:
+                double_ops.softmax(x + row * n, n, log, streamed, out + row * n)
+            else:
+                float_ops.softmax(x + row * n, n, log, streamed, out + row * n)
+        return
+    row = 0
+    while row < n_rows:
+        m = min(<Py_ssize_t> TILE, n_rows - row)
+        if streamed:
+            PREFETCH(out + (row + m) * n)  # the line that two tiles share, of which neither writes all
+        _turn(x + row * n, m, n, tile)
+        if real_t is double:
+            double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
+        else:
+            float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
+        _turn_back(tile, m, n, streamed, out + row * n)
+        row += m
+
+
 def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize_t start, Py_ssize_t stop):
     """Write pieces [start, stop) of the softmax of X, or its logarithm, to out of the same shape (or X itself)."""
     cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m
     cdef bint streamed = (stop - start) * n * <Py_ssize_t> sizeof(real_t) >= STREAMED
-    cdef real_t[SHORT * TILE] tile
     if (
         out.shape[0] != X.shape[0] or out.shape[1] != n or out.shape[2] != inner or n == 0 or start < 0
         or stop > n_items(X.shape[0], n, inner)
@@ -218,24 +244,10 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
     if stop <= start:
         return
     with nogil:
-        if inner == 1 and n >= (SHORT if log else SHORT_SOFTMAX):
-            for row in range(start, stop):
-                if real_t is double:
-                    double_ops.softmax(&X[row, 0, 0], n, log, streamed, &out[row, 0, 0])
-                else:
-                    float_ops.softmax(&X[row, 0, 0], n, log, streamed, &out[row, 0, 0])
-        elif inner == 1:
-            for piece in range((stop - start + TILE - 1) // TILE):
-                row = start + piece * TILE
-                m = min(<Py_ssize_t> TILE, stop - row)
-                if streamed:
-                    PREFETCH(&out[row, 0, 0] + m * n)  # the line that two tiles share, of which neither writes all
-                _turn(&X[row, 0, 0], m, n, tile)
-                if real_t is double:
-                    double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
-                else:
-                    float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
-                _turn_back(tile, m, n, streamed, &out[row, 0, 0])
+        if inner == 1:
+            softmax_rows(&X[start, 0, 0], stop - start, n, log, streamed, &out[start, 0, 0])
+            if streamed:
+                double_ops.settle()
         else:
             width = _width(n, inner)
             per_row = (inner + width - 1) // width
@@ -248,8 +260,6 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
                 else:
                     float_ops.softmax_columns(
                         &X[row, 0, column], n, inner, m, log, &out[row, 0, column], inner)
-        if streamed:
-            double_ops.settle()
 
 
 def sum_exp(const real_t[::1] x):

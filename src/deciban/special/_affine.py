@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from deciban._arrays import csr_parts, to_csr
-from deciban._kernels import elementwise, posterior, reductions
-from deciban._parallel import cut, run_blocks
+from deciban._kernels import affine, elementwise, posterior, reductions
+from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
 
-_AFFINE_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
+_ROWS = 128  # at least, for which W is copied
+_CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
+_READ = 1 << 20  # values of X in a block, at most
+_MULTIPLICATIONS = 1 << 22  # in a block: 100 us
 
 
-def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
-    """Return the activation of ``X @ W + b``, made block by block so that a block is still in cache."""
+def _affine(X: Any, W: Any, b: Any, is_softmax: bool) -> Array:
+    """Return softmax, or the logistic function, of ``X @ W + b``."""
     sparse = sp.issparse(X)
     X, W = X if sparse else np.asarray(X), np.asarray(W)
     for name, value in (("X", X), ("W", W), ("b", np.asarray(0.0 if b is None else b))):
@@ -35,37 +36,47 @@ def _affine(X: Any, W: Any, b: Any, activate: Callable[[Array], None]) -> Array:
     out = np.empty((X.shape[0], W.shape[1]), dtype)
     if out.size == 0:
         return out
-    n_rows = max(64, _AFFINE_CELLS // W.shape[1])
     if sparse:
-        data, indices, indptr = csr_parts(to_csr(X))
-        data = data.astype(np.float64, copy=False)
-        table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
-        joint = out if dtype is float else np.empty(out.shape)
-        blocks = cut(len(out), max(1, min(n_rows, BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
-        largest = np.empty(0, np.intp)
-
-        def task(block: int, _: int) -> None:
-            start, stop = blocks[block]
-            shape = table, offset, False, 0.0, posterior.JOINT
-            posterior.sparse_rows(data, indices, indptr, *shape, start, stop, joint, largest)
-            if joint is not out:
-                out[start:stop] = joint[start:stop]
-            activate(out[start:stop])
-
-        run_blocks(task, len(blocks))
-        return out
-    for start, stop in cut(len(out), n_rows):
-        block = np.matmul(X[start:stop], W, out=out[start:stop])  # BLAS has its own threads
-        np.add(block, b, out=block)
-        parts = cut(stop - start, -(-(stop - start) // 8))
-        run_blocks(partial(_activate_part, activate, block, parts), len(parts))
+        _sparse(X, W, b, is_softmax, out)
+    else:
+        _dense(X, W, b, is_softmax, out)
     return out
 
 
-def _activate_part(
-    activate: Callable[[Array], None], block: Array, parts: list[tuple[int, int]], part: int, _: int
-) -> None:
-    activate(block[slice(*parts[part])])
+def _dense(X: Array, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
+    n_features, n_outputs = W.shape
+    size = max(_ROWS, min(_READ, _MULTIPLICATIONS // n_outputs) // max(n_features, 1))
+    if len(X) <= size:
+        affine.rows(X, W, b, is_softmax, 0, len(X), out)
+        return
+    blocks = cut(len(X), size)
+    with blas_on_one_thread():  # which makes the products where the processor has no wide registers
+        run_blocks(lambda block, _: affine.rows(X, W, b, is_softmax, *blocks[block], out), len(blocks))
+
+
+def _sparse(X: Any, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
+    data, indices, indptr = csr_parts(to_csr(X))
+    data = data.astype(np.float64, copy=False)
+    table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
+    joint = out if out.dtype == np.float64 else np.empty(out.shape)
+    n_rows = max(64, _CELLS // W.shape[1])
+    blocks = cut(len(out), max(1, min(n_rows, BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
+    largest = np.empty(0, np.intp)
+
+    def task(block: int, _: int) -> None:
+        start, stop = blocks[block]
+        shape = table, offset, False, 0.0, posterior.JOINT
+        posterior.sparse_rows(data, indices, indptr, *shape, start, stop, joint, largest)
+        if joint is not out:
+            out[start:stop] = joint[start:stop]
+        part = out[start:stop]
+        if is_softmax:
+            part3 = part[:, :, np.newaxis]
+            reductions.softmax(part3, False, part3, 0, len(part))
+        else:
+            elementwise.expit(part, out=part)
+
+    run_blocks(task, len(blocks))
 
 
 def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
@@ -102,11 +113,7 @@ def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
     array([[0.5],
            [1. ]])
     """
-
-    def activate(block: Array) -> None:
-        elementwise.expit(block, out=block)
-
-    return _affine(X, W, b, activate)
+    return _affine(X, W, b, is_softmax=False)
 
 
 def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
@@ -143,9 +150,4 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
-
-    def activate(block: Array) -> None:
-        block3 = block[:, :, np.newaxis]
-        reductions.softmax(block3, False, block3, 0, len(block))
-
-    return _affine(X, W, b, activate)
+    return _affine(X, W, b, is_softmax=True)

@@ -1,0 +1,3 @@
+from typing import Any
+
+def rows(X: Any, W: Any, b: Any, is_softmax: bool, start: int, stop: int, out: Any) -> None: ...
