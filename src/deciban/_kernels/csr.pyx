@@ -39,15 +39,33 @@ def check_indptr(const index_t[::1] indptr, Py_ssize_t n_rows, Py_ssize_t n_entr
         )
 
 
+ctypedef fused unsigned_t:
+    unsigned int
+    unsigned long long
+
+
+cdef bint _any_outside(const unsigned_t* indices, Py_ssize_t n, unsigned_t n_cols) noexcept nogil:
+    # of an index below 0, or of the last column less an index above it, the highest bit is set
+    cdef Py_ssize_t i
+    cdef unsigned_t bits = 0, last = n_cols - 1
+    if n > 0 and n_cols == 0:
+        return True
+    for i in range(n):
+        bits |= indices[i] | (last - indices[i])
+    return bits >> (8 * sizeof(unsigned_t) - 1)
+
+
 def check_indices(const index_t[::1] indices, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t n_cols):
     """Raise ValueError unless all of indices[start:stop] lie in [0, n_cols)."""
     cdef Py_ssize_t i
-    cdef bint bad = False
-    # a negative index is a huge unsigned one: a single comparison sees both ends
-    cdef unsigned long long end = <unsigned long long> n_cols
+    cdef bint bad
     with nogil:
-        for i in range(start, stop):
-            bad |= <unsigned long long> <long long> indices[i] >= end
+        if index_t is int:
+            bad = _any_outside(
+                <const unsigned int*> &indices[0] + start, stop - start, <unsigned int> min(n_cols, INT_MAX))
+        else:
+            bad = _any_outside(
+                <const unsigned long long*> &indices[0] + start, stop - start, <unsigned long long> n_cols)
     if bad:
         for i in range(start, stop):
             if indices[i] < 0 or indices[i] >= n_cols:

@@ -43,8 +43,8 @@ def numbers(p: Any, name: str) -> Array:
     return array
 
 
-def rows(p: Any, axis: int, name: str) -> Any:
-    """Return distributions as rows: a matrix of float32 or float64, or a CSR matrix without duplicates."""
+def rows(p: Any, axis: int, name: str, *, merged: bool = True) -> Any:
+    """Return distributions as rows: a matrix of float32 or float64, or CSR, if ``merged`` without duplicates."""
     axis = operator.index(axis)
     if sp.issparse(p):
         if p.ndim != 2:
@@ -54,7 +54,8 @@ def rows(p: Any, axis: int, name: str) -> Any:
         if p.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {p.dtype}")
         X = checked(p)
-        return without_duplicates(X if axis in (-1, 1) else X.T.tocsr())
+        X = X if axis in (-1, 1) else X.T.tocsr()
+        return without_duplicates(X) if merged else X
     array = numbers(p, name)
     if array.ndim == 0:
         raise ValueError(f"{name} must be an array of real numbers, got one number")
@@ -114,8 +115,8 @@ def measure(
     names: tuple[str, str] = ("p", "q"),
 ) -> Measured:
     scale = unit(base)
-    P: Any = rows(p, axis, names[0])
-    Q: Any = P if q is None else rows(q, axis, names[1])
+    P: Any = rows(p, axis, names[0], merged=False)
+    Q: Any = P if q is None else rows(q, axis, names[1], merged=False)
     n = P.shape[-1]
     if Q.shape[-1] != n:
         raise ValueError(f"{names[0]} and {names[1]} must have the same number of outcomes, got {n} and {Q.shape[-1]}")

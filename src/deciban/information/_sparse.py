@@ -66,27 +66,33 @@ def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Arr
     out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
     kernel: Callable[..., None]
     arguments: tuple[Any, ...]
-    n_columns = 0
-    if measure == divergences.ENTROPY:
+    n_columns = 0  # of scratch
+    if (
+        measure == divergences.CROSS
+        and sp.issparse(P)
+        and Q.shape[0] == 1
+        and not len(weights)
+        and not np.isnan(one := _dense_row(Q)).any()
+    ):
+        # a product with a vector, to which duplicates do not matter
+        n_entries, kernel = P.nnz, sparse_divergences.cross_entropies
+        minus_logs = _minus_logs(one, normalize)
+        arguments = (*_parts(P), minus_logs, bool(np.isfinite(minus_logs).all()), normalize)
+    elif measure == divergences.ENTROPY:
+        P = without_duplicates(P)
         n_entries, kernel, arguments = P.nnz, sparse_divergences.entropies, (*_parts(P), normalize, weights)
     elif P.shape[0] == Q.shape[0]:
-        pairs = [X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q)]
+        pairs = [without_duplicates(X) if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q)]
         n_entries, n_columns = sum(X.nnz for X in pairs), P.shape[1]
         kernel = partial(sparse_divergences.rows_in_pairs, measure)
         arguments = (*_parts(*pairs), normalize, weights, P.shape[1])
     else:
         one_is_p = P.shape[0] == 1
-        row, many = (P, Q) if one_is_p else (Q, P)
-        one = np.ascontiguousarray((row.toarray() if sp.issparse(row) else row)[0], np.float64)
-        n_entries = many.nnz
-        if measure == divergences.CROSS and not (one_is_p or len(weights) or np.isnan(one).any()):
-            kernel = sparse_divergences.cross_entropies
-            arguments = (*_parts(many), _minus_logs(one, normalize), normalize)
-        else:
-            absent = np.empty_like(one)
-            whole = sparse_divergences.absences(measure, one, one_is_p, normalize, weights, absent)
-            kernel = partial(sparse_divergences.against_one, measure)
-            arguments = (*_parts(many), one, one_is_p, normalize, weights, absent, whole)
+        one, many = _dense_row(P if one_is_p else Q), without_duplicates(Q if one_is_p else P)
+        absent = np.empty_like(one)
+        whole = sparse_divergences.absences(measure, one, one_is_p, normalize, weights, absent)
+        n_entries, kernel = many.nnz, partial(sparse_divergences.against_one, measure)
+        arguments = (*_parts(many), one, one_is_p, normalize, weights, absent, whole)
     blocks = cut(len(out), _rows_of_a_task(len(out), n_entries, n_columns))
     run_blocks(lambda block, _: kernel(*arguments, *blocks[block], out), len(blocks))
     return out
@@ -100,6 +106,10 @@ def _parts(*matrices: Any) -> list[Array]:
         for X in matrices
         for array, dtype in ((X.data, np.float64), (X.indices, index), (X.indptr, index))
     ]
+
+
+def _dense_row(X: Any) -> Array:
+    return np.ascontiguousarray((X.toarray() if sp.issparse(X) else X)[0], np.float64)
 
 
 def _minus_logs(q: Array, normalize: bool) -> Array:
@@ -116,6 +126,7 @@ def _without_empty_columns(P: Any, Q: Any, weights: Array) -> tuple[Any, Any, Ar
     found = []
     for X in (P, Q):
         narrow = sp.csr_matrix((X.shape[0], len(columns)))
-        narrow.data, narrow.indices, narrow.indptr = X.data, np.searchsorted(columns, X.indices), X.indptr
+        narrow.data, narrow.indptr = X.data, X.indptr
+        narrow.indices = np.searchsorted(columns, X.indices).astype(X.indptr.dtype)
         found.append(narrow)
     return found[0], found[1], weights[columns] if len(weights) else weights
