@@ -8,9 +8,7 @@ of Adam each, the discriminator lessens its loss and the generator its own:
 
 NON_SATURATING: D(x) is the log-odds that x is real. WASSERSTEIN: D has to be 1-Lipschitz.
 
-Spectral normalisation makes D 1-Lipschitz: its coefficients W are used as W / sigma, sigma their largest singular
-value, by one step of power iteration after each step of the optimiser (u <- W^T v, v <- W u, normalised; sigma =
-v^T W u). The gradient by W is then (g - <g, W / sigma> v u^T) / sigma, g being that by W / sigma.
+Spectral normalisation (spectral.pxd), after each of D's steps, makes D 1-Lipschitz.
 
 Samples are to be drawn of the running average of G's parameters w: a <- w + min(averaging, (1 + t) / (10 + t)) (a - w)
 after G's step t, which at first soon forgets.
@@ -33,17 +31,17 @@ networks, ICLR 2018; Y. Yazici et al., The unusual effectiveness of averaging in
 Osindero, Conditional generative adversarial nets (2014).
 """
 
-from libc.math cimport exp, fabs, log1p, sqrt
-from libc.string cimport memcpy, memset
+from libc.math cimport exp, fabs, log1p
+from libc.string cimport memcpy
 from numpy.random cimport bitgen_t
-from numpy.random.c_distributions cimport random_standard_normal_fill, random_standard_normal_fill_f
-from scipy.linalg.cython_blas cimport dgemv, sgemv
 
 import numpy as np
 
+from deciban._kernels.generative cimport check_samples, draw_normal, label, take
 from deciban._kernels.layers cimport Network, backward, forward, network, slope, table
-from deciban._kernels.pieces cimport INTERCEPTS, gradient_of, offset_of, optimiser, piece, step_of
+from deciban._kernels.pieces cimport INTERCEPTS, correct, gradient_of, offset_of, optimiser, piece, step_of
 from deciban._kernels.random cimport stream_of
+from deciban._kernels.spectral cimport direction_of, normalise_layers, turn_gradient
 from deciban._kernels.team cimport Team, team, team_phase, team_start
 from deciban._kernels.types cimport real_t
 
@@ -149,22 +147,7 @@ cdef class Plan:
     @property
     def n_directions(self):
         """Length of the vector of singular vectors of D's coefficients: u (n_out), then v (n_in), layer after layer."""
-        cdef Py_ssize_t index, total = 0
-        for index in range(self.net.discriminator.net.n_layers):
-            total += self.net.discriminator.net.layers[index].n_in + self.net.discriminator.net.layers[index].n_out
-        return total
-
-
-cdef inline real_t* _take(real_t** work, Py_ssize_t size) noexcept nogil:
-    cdef real_t* found = work[0]
-    work[0] += size
-    return found
-
-
-cdef inline void _label(real_t* row, const int* codes, Py_ssize_t sample, Py_ssize_t n_labels) noexcept nogil:
-    if n_labels:
-        memset(row, 0, n_labels * sizeof(real_t))
-        row[codes[sample]] = 1
+        return direction_of(self.net.discriminator.net, self.net.discriminator.net.n_layers)
 
 
 cdef double _judge(model* m, double score, bint real, bint fooled, double* slope_out) noexcept nogil:
@@ -192,7 +175,7 @@ cdef void _discriminate(model* m, Py_ssize_t block, real_t* kind) noexcept nogil
     cdef const real_t* made
     cdef double derivative, total = 0.0
     for i in range(start, stop):
-        _label(inputs + i * (m.n_noise + m.n_labels) + m.n_noise, m.codes, m.order[i], m.n_labels)
+        label(inputs + i * (m.n_noise + m.n_labels) + m.n_noise, m.codes, m.order[i], m.n_labels)
     forward(
         G.net, <const real_t*> G.used, <const real_t*> inputs, start, stop, <real_t*> G.before, <real_t*> G.outputs)
     made = <const real_t*> G.outputs + table(G.net, G.net.n_layers - 1)
@@ -200,8 +183,8 @@ cdef void _discriminate(model* m, Py_ssize_t block, real_t* kind) noexcept nogil
         row = start + i  # twice as many rows before the block
         memcpy(judged + row * width, <const real_t*> m.X + m.order[i] * d, d * sizeof(real_t))
         memcpy(judged + (row + n) * width, made + i * d, d * sizeof(real_t))
-        _label(judged + row * width + d, m.codes, m.order[i], m.n_labels)
-        _label(judged + (row + n) * width + d, m.codes, m.order[i], m.n_labels)
+        label(judged + row * width + d, m.codes, m.order[i], m.n_labels)
+        label(judged + (row + n) * width + d, m.codes, m.order[i], m.n_labels)
     forward(
         D.net, <const real_t*> D.used, <const real_t*> judged, 2 * start, 2 * stop, <real_t*> D.before,
         <real_t*> D.outputs)
@@ -286,82 +269,16 @@ cdef inline void _average(const real_t* x, Py_ssize_t n, real_t keeping, real_t*
         out[k] = x[k] + keeping * (out[k] - x[k])
 
 
-cdef inline Py_ssize_t _direction(const network* net, Py_ssize_t index) noexcept nogil:
-    cdef Py_ssize_t k, at = 0
-    for k in range(index):
-        at += net.layers[k].n_in + net.layers[k].n_out
-    return at
-
-
 cdef void _through_norm(model* m, const piece* part, real_t* kind) noexcept nogil:
-    """Turn a piece's gradient by W / sigma into that by W."""
+    """Turn a piece's gradient by the coefficients in use into that by those that are learned."""
     cdef side* D = &m.discriminator
-    cdef Py_ssize_t index, i, k, n_out = D.net.layers[part.layer].n_out
-    cdef double aligned = 0.0, inverse = 1.0 / m.sigma[part.layer]
-    cdef const real_t* u = <const real_t*> m.directions + _direction(D.net, part.layer)
-    cdef const real_t* v = u + n_out
-    cdef real_t* gradients = <real_t*> D.gradients + D.net.layers[part.layer].coef
-    cdef real_t scale
+    cdef Py_ssize_t index
+    cdef double aligned = 0.0
     for index in range(D.n_pieces):
         if D.pieces[index].layer == part.layer:
             aligned += m.alignment[index]
-    for i in range(part.start, part.stop):
-        scale = <real_t> (aligned * v[i])
-        for k in range(n_out):
-            gradients[i * n_out + k] = <real_t> ((gradients[i * n_out + k] - scale * u[k]) * inverse)
-
-
-cdef double _unit(real_t* x, Py_ssize_t n) noexcept nogil:
-    # Scale to length one; return the length there was.
-    cdef Py_ssize_t k
-    cdef double squares = 0.0, length
-    for k in range(n):
-        squares += <double> x[k] * x[k]
-    length = sqrt(squares)
-    if length > 0:
-        for k in range(n):
-            x[k] = <real_t> (x[k] / length)
-    return length
-
-
-cdef void _gemv(
-    char as_, const real_t* W, Py_ssize_t n_in, Py_ssize_t n_out, const real_t* x, real_t* out,
-) noexcept nogil:
-    # W^T x ('N'; by columns, as BLAS has it, W is its transpose) or W x ('T').
-    cdef int m = <int> n_out, n = <int> n_in, one_step = 1
-    cdef real_t one = 1, zero = 0
-    if real_t is double:
-        dgemv(&as_, &m, &n, &one, <double*> W, &m, <double*> x, &one_step, &zero, out, &one_step)
-    else:
-        sgemv(&as_, &m, &n, &one, <float*> W, &m, <float*> x, &one_step, &zero, out, &one_step)
-
-
-cdef void _normalise(
-    const network* net, const real_t* parameters, real_t* directions, double* sigma, real_t* used,
-) noexcept nogil:
-    """A step of power iteration for each of D's layers, and its coefficients over their largest singular value."""
-    cdef Py_ssize_t index, k, n_in, n_out
-    cdef const real_t* W
-    cdef real_t* out
-    cdef real_t* u = directions
-    cdef real_t* v
-    cdef real_t scale
-    for index in range(net.n_layers):
-        n_in, n_out = net.layers[index].n_in, net.layers[index].n_out
-        W, out = parameters + net.layers[index].coef, used + net.layers[index].coef
-        v = u + n_out
-        _gemv(c'N', W, n_in, n_out, <const real_t*> v, u)
-        _unit(u, n_out)
-        _gemv(c'T', W, n_in, n_out, <const real_t*> u, v)
-        sigma[index] = _unit(v, n_in)
-        scale = <real_t> (1.0 / sigma[index]) if sigma[index] > 0 else 1
-        if not sigma[index] > 0:
-            sigma[index] = 1.0
-        for k in range(n_in * n_out):
-            out[k] = W[k] * scale
-        memcpy(
-            used + net.layers[index].intercept, parameters + net.layers[index].intercept, n_out * sizeof(real_t))
-        u = v + n_in
+    turn_gradient(
+        D.net, part, aligned, m.sigma[part.layer], <const real_t*> m.directions, <real_t*> D.gradients)
 
 
 cdef inline void _task(model* m, Py_ssize_t index, real_t* kind) noexcept nogil:
@@ -388,17 +305,7 @@ cdef void _fill_noise(model* m, bitgen_t* stream, real_t* kind) noexcept nogil:
     cdef Py_ssize_t i
     cdef real_t* inputs = <real_t*> m.inputs
     for i in range(m.n_rows):
-        if real_t is double:
-            random_standard_normal_fill(stream, m.n_noise, inputs + i * (m.n_noise + m.n_labels))
-        else:
-            random_standard_normal_fill_f(stream, m.n_noise, inputs + i * (m.n_noise + m.n_labels))
-
-
-cdef void _advance(side* own, double rate, double epsilon, Py_ssize_t step) noexcept nogil:
-    # The moments' corrections at a step, taken into the rate and epsilon.
-    cdef double first = own.by.beta_1 ** step, second = own.by.beta_2 ** step
-    own.by.rate = rate * sqrt(1.0 - second) / (1.0 - first)
-    own.by.epsilon = epsilon * sqrt(1.0 - second)
+        draw_normal(stream, m.n_noise, inputs + i * (m.n_noise + m.n_labels))
 
 
 cdef double _phase(model* m, team* threads, int phase, Py_ssize_t n_tasks) noexcept nogil:
@@ -465,19 +372,14 @@ def train(
     cdef bitgen_t* stream = stream_of(bit_generator)
     cdef model m = plan.net
     cdef double[MAX_BLOCKS] losses
-    cdef Py_ssize_t i, batch, n_batches = losses_out.shape[0], n_blocks, capacity = plan.capacity
+    cdef Py_ssize_t batch, n_batches = losses_out.shape[0], n_blocks, capacity = plan.capacity
     cdef Py_ssize_t n_generator = capacity * m.generator.net.n_units
     cdef Py_ssize_t n_discriminator = 2 * capacity * m.discriminator.net.n_units
     cdef real_t* room
     cdef double[::1] alignment
-    if X.shape[1] != m.n_features or codes.shape[0] != (X.shape[0] if m.n_labels else 0):
-        raise ValueError(f"expected samples of {m.n_features} features, and codes only with labels")
-    for i in range(codes.shape[0]):
-        if not 0 <= codes[i] < m.n_labels:
-            raise ValueError("a code is of no class")
-    for i in range(order.shape[0]):
-        if not 0 <= order[i] < X.shape[0]:
-            raise ValueError("there are no such samples")
+    if X.shape[1] != m.n_features:
+        raise ValueError(f"expected samples of {m.n_features} features, got {X.shape[1]}")
+    check_samples(codes, m.n_labels, order, X.shape[0])
     if (
         losses_out.shape[1] != 3 or n_batches != (order.shape[0] + capacity - 1) // capacity
         or work.shape[0] < plan.work or capacity > MAX_BLOCKS * ROWS or discriminator_steps < 1
@@ -503,15 +405,15 @@ def train(
     alignment = np.zeros(discriminator_pieces.shape[0])
     m.alignment, m.losses = &alignment[0], losses
     room = &work[0]
-    m.inputs = _take(&room, capacity * m.generator.net.layers[0].n_in)
-    m.judged = _take(&room, 2 * capacity * m.discriminator.net.layers[0].n_in)
-    m.judged_deltas = _take(&room, 2 * capacity * m.discriminator.net.layers[0].n_in)
-    m.generator.outputs = _take(&room, n_generator)
-    m.generator.deltas = _take(&room, n_generator)
-    m.generator.before = _take(&room, n_generator) if plan.generator.keeps_before else NULL
-    m.discriminator.outputs = _take(&room, n_discriminator)
-    m.discriminator.deltas = _take(&room, n_discriminator)
-    m.discriminator.before = _take(&room, n_discriminator) if plan.discriminator.keeps_before else NULL
+    m.inputs = take(&room, capacity * m.generator.net.layers[0].n_in)
+    m.judged = take(&room, 2 * capacity * m.discriminator.net.layers[0].n_in)
+    m.judged_deltas = take(&room, 2 * capacity * m.discriminator.net.layers[0].n_in)
+    m.generator.outputs = take(&room, n_generator)
+    m.generator.deltas = take(&room, n_generator)
+    m.generator.before = take(&room, n_generator) if plan.generator.keeps_before else NULL
+    m.discriminator.outputs = take(&room, n_discriminator)
+    m.discriminator.deltas = take(&room, n_discriminator)
+    m.discriminator.before = take(&room, n_discriminator) if plan.discriminator.keeps_before else NULL
     team_start(&threads.threads, _task_double if real_t is double else _task_float, &m)
     with nogil:
         for batch in range(n_batches):
@@ -521,17 +423,18 @@ def train(
             _fill_noise(&m, stream, <real_t*> NULL)
             losses_out[batch, 0] = _phase(&m, &threads.threads, DISCRIMINATE, n_blocks)
             step += 1
-            _advance(&m.discriminator, discriminator_rate, epsilon, step)
+            correct(&m.discriminator.by, discriminator_rate, epsilon, step)
             _phase(&m, &threads.threads, DISCRIMINATOR, m.discriminator.n_pieces)
             if m.normalised:
                 _phase(&m, &threads.threads, NORMALISED, m.discriminator.n_pieces)
-                _normalise(m.discriminator.net, <const real_t*> &discriminator[0], &directions[0], &sigma[0], &used[0])
+                normalise_layers(
+                    m.discriminator.net, <const real_t*> &discriminator[0], &directions[0], &sigma[0], &used[0])
             losses_out[batch, 1] = losses_out[batch, 2] = 0.0
             if step % discriminator_steps:
                 continue
             losses_out[batch, 1] = _phase(&m, &threads.threads, GENERATE, n_blocks)
             losses_out[batch, 2] = <double> m.n_rows
-            _advance(&m.generator, generator_rate, epsilon, step // discriminator_steps)
+            correct(&m.generator.by, generator_rate, epsilon, step // discriminator_steps)
             m.generator.keeping = min(
                 averaging, (1.0 + step // discriminator_steps) / (10.0 + step // discriminator_steps))
             _phase(&m, &threads.threads, GENERATOR, m.generator.n_pieces)
@@ -549,4 +452,4 @@ def normalise(Plan plan, const real_t[::1] parameters, real_t[::1] directions, d
     ):
         raise ValueError("parameters, directions and sigma do not agree in shape")
     with nogil:
-        _normalise(net, &parameters[0], &directions[0], &sigma[0], &used[0])
+        normalise_layers(net, &parameters[0], &directions[0], &sigma[0], &used[0])

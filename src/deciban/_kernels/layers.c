@@ -388,11 +388,6 @@ static void sum_rows(const real *x, ptrdiff_t n_rows, ptrdiff_t n_columns, real 
     }
 }
 
-static double sum_squares(const real *x, ptrdiff_t n) {
-    SUM_OF(n, part += x[i] * x[i];)
-    return total;
-}
-
 static int all_finite(const real *x, ptrdiff_t n) {
     for (ptrdiff_t start = 0; start < n; start += PIECE) {
         ptrdiff_t stop = n - start < PIECE ? n : start + PIECE;
@@ -427,4 +422,4 @@ const layers_float_ops TIER_NAME(layers_float) = {
 #else
 const layers_double_ops TIER_NAME(layers_double) = {
 #endif
-    activate, slope, loss, softmax_loss, adam, sgd, sparse_row, sum_rows, sum_squares, all_finite, drop};
+    activate, slope, loss, softmax_loss, adam, sgd, sparse_row, sum_rows, all_finite, drop};

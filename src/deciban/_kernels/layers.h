@@ -36,7 +36,6 @@ enum { SQUARED, LOGISTIC_ENTROPY, SOFTMAX_ENTROPY, POISSON, N_LOSSES };
         void (*sparse_row)(const real *x, const int *indices, ptrdiff_t n, const real *table, ptrdiff_t n_columns,     \
                            real *out);                                                                                 \
         void (*sum_rows)(const real *x, ptrdiff_t n_rows, ptrdiff_t n_columns, real *out);                             \
-        double (*sum_squares)(const real *x, ptrdiff_t n);                                                             \
         int (*all_finite)(const real *x, ptrdiff_t n);                                                                 \
         /* out[i] = x[i] / (1 - rate), or 0 with probability `rate`, as number first + i of stream `key` has it. */    \
         void (*drop)(const real *x, ptrdiff_t n, uint64_t key, uint64_t first, double rate, real *out);                \

@@ -105,7 +105,6 @@ cdef double sgd(
 cdef void sparse_row(
     const real_t* x, const int* indices, Py_ssize_t n, const real_t* table, Py_ssize_t n_columns, real_t* out,
 ) noexcept nogil
-cdef double sum_squares(const real_t* x, Py_ssize_t n) noexcept nogil
 cdef bint all_finite(const real_t* x, Py_ssize_t n) noexcept nogil
 cdef void drop(
     const real_t* x, Py_ssize_t n, uint64_t key, uint64_t first, double rate, real_t* out,

@@ -47,7 +47,6 @@ cdef extern from "layers.h":
         void (*sparse_row)(
             const double*, const int*, Py_ssize_t, const double*, Py_ssize_t, double*) noexcept nogil
         void (*sum_rows)(const double*, Py_ssize_t, Py_ssize_t, double*) noexcept nogil
-        double (*sum_squares)(const double*, Py_ssize_t) noexcept nogil
         int (*all_finite)(const double*, Py_ssize_t) noexcept nogil
         void (*drop)(const double*, Py_ssize_t, uint64_t, uint64_t, double, double*) noexcept nogil
 
@@ -65,7 +64,6 @@ cdef extern from "layers.h":
             const float*, Py_ssize_t, double, double, double, double, int, float*, float*) noexcept nogil
         void (*sparse_row)(const float*, const int*, Py_ssize_t, const float*, Py_ssize_t, float*) noexcept nogil
         void (*sum_rows)(const float*, Py_ssize_t, Py_ssize_t, float*) noexcept nogil
-        double (*sum_squares)(const float*, Py_ssize_t) noexcept nogil
         int (*all_finite)(const float*, Py_ssize_t) noexcept nogil
         void (*drop)(const float*, Py_ssize_t, uint64_t, uint64_t, double, float*) noexcept nogil
 
@@ -163,13 +161,6 @@ cdef void sum_rows(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n_columns, rea
         d.sum_rows(x, n_rows, n_columns, out)
     else:
         f.sum_rows(x, n_rows, n_columns, out)
-
-
-cdef double sum_squares(const real_t* x, Py_ssize_t n) noexcept nogil:
-    if real_t is double:
-        return d.sum_squares(x, n)
-    else:
-        return f.sum_squares(x, n)
 
 
 cdef bint all_finite(const real_t* x, Py_ssize_t n) noexcept nogil:

@@ -1,5 +1,7 @@
 # A step of Adam on pieces of a network's parameters: each piece's gradient is made of the whole batch and used at once,
 # while it is in cache. Pieces do not depend on each other, nor on how many threads there are.
+from libc.math cimport sqrt
+
 from deciban._kernels.layers cimport adam, network, sum_rows, table
 from deciban._kernels.products cimport multiply_into_gradient
 from deciban._kernels.types cimport real_t
@@ -20,6 +22,12 @@ cdef struct optimiser:
     double beta_1
     double beta_2
     double epsilon
+
+
+cdef inline void correct(optimiser* by, double rate, double epsilon, Py_ssize_t step) noexcept nogil:
+    # The corrections of both moments at a step, taken into the rate and epsilon.
+    by.rate = rate * sqrt(1.0 - by.beta_2 ** step) / (1.0 - by.beta_1 ** step)
+    by.epsilon = epsilon * sqrt(1.0 - by.beta_2 ** step)
 
 
 cdef inline Py_ssize_t offset_of(const network* net, const piece* own, Py_ssize_t* size) noexcept nogil:

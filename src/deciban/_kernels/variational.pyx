@@ -27,13 +27,13 @@ autoencoders for collaborative filtering, WWW 2018 (the multinomial likelihood, 
 from libc.math cimport INFINITY, exp, sqrt
 from libc.string cimport memcpy, memset
 from numpy.random cimport bitgen_t
-from numpy.random.c_distributions cimport random_standard_normal_fill, random_standard_normal_fill_f
 
+from deciban._kernels.generative cimport check_samples, draw_normal, label, take
 from deciban._kernels.layers cimport (
     GELU, LOGISTIC_ENTROPY, SOFTMAX_ENTROPY, Network, adam, backward, finish_layer, forward, forward_layer, loss,
     multiply_sparse, network, table,
 )
-from deciban._kernels.pieces cimport GIVEN, gradient_of, offset_of, optimiser, piece, step_of
+from deciban._kernels.pieces cimport GIVEN, correct, gradient_of, offset_of, optimiser, piece, step_of
 from deciban._kernels.random cimport stream_of
 from deciban._kernels.team cimport Team, team_phase, team_start
 from deciban._kernels.types cimport real_t
@@ -143,12 +143,6 @@ cdef class Plan:
         return self.capacity * width + self.net.n_features
 
 
-cdef inline real_t* _take(real_t** work, Py_ssize_t size) noexcept nogil:
-    cdef real_t* found = work[0]
-    work[0] += size
-    return found
-
-
 cdef model _open(
     Plan plan, const real_t[:, ::1] X, const real_t[::1] data, const real_t[::1] scaled, const int[::1] indices,
     const long long[::1] indptr, const int[::1] codes, const Py_ssize_t[::1] order, const real_t[::1] parameters,
@@ -159,20 +153,13 @@ cdef model _open(
     The caller has seen to it that those make a matrix of n_features columns.
     """
     cdef model m = plan.net
-    cdef Py_ssize_t i, n_samples = indptr.shape[0] - 1 if m.sparse else X.shape[0], capacity = plan.capacity
+    cdef Py_ssize_t n_samples = indptr.shape[0] - 1 if m.sparse else X.shape[0], capacity = plan.capacity
     cdef real_t* room
     if not m.sparse and X.shape[1] != m.n_features:
         raise ValueError(f"expected samples of {m.n_features} features, got {X.shape[1]}")
     if m.sparse and (n_samples < 0 or data.shape[0] != indices.shape[0] or scaled.shape[0] != indices.shape[0]):
         raise ValueError("the arrays of the CSR matrix do not agree in length")
-    if codes.shape[0] != (n_samples if m.n_labels else 0):
-        raise ValueError(f"expected a code for each of {n_samples} samples, got {codes.shape[0]}")
-    for i in range(codes.shape[0]):
-        if not 0 <= codes[i] < m.n_labels:
-            raise ValueError("a code is of no class")
-    for i in range(order.shape[0]):
-        if not 0 <= order[i] < n_samples:
-            raise ValueError("there are no such samples")
+    check_samples(codes, m.n_labels, order, n_samples)
     if parameters.shape[0] != plan.n_parameters or work.shape[0] < plan.work:
         raise ValueError("parameters or buffers have not the length that the plan says")
     m.X = &X[0, 0] if X.shape[0] else NULL
@@ -185,19 +172,19 @@ cdef model _open(
     m.n_rows = order.shape[0]
     m.parameters = <void*> &parameters[0]  # written to by `train` alone, whose are not const
     room = &work[0]
-    m.precision = _take(&room, m.n_features)
-    m.targets = m.inputs = _take(&room, capacity * m.n_features)
+    m.precision = take(&room, m.n_features)
+    m.targets = m.inputs = take(&room, capacity * m.n_features)
     if m.apart:
-        m.inputs = _take(&room, capacity * (m.n_features + m.n_labels))
-    m.encoder_outputs = _take(&room, capacity * m.encoder.n_units)
-    m.encoder_deltas = _take(&room, capacity * m.encoder.n_units)
-    m.encoder_before = _take(&room, capacity * m.encoder.n_units) if plan.encoder.keeps_before else NULL
-    m.decoder_outputs = _take(&room, capacity * m.decoder.n_units)
-    m.decoder_deltas = _take(&room, capacity * m.decoder.n_units)
-    m.decoder_before = _take(&room, capacity * m.decoder.n_units) if plan.decoder.keeps_before else NULL
-    m.noise = _take(&room, capacity * m.n_latent)
-    m.latent = _take(&room, capacity * (m.n_latent + m.n_labels))
-    m.latent_deltas = _take(&room, capacity * (m.n_latent + m.n_labels))
+        m.inputs = take(&room, capacity * (m.n_features + m.n_labels))
+    m.encoder_outputs = take(&room, capacity * m.encoder.n_units)
+    m.encoder_deltas = take(&room, capacity * m.encoder.n_units)
+    m.encoder_before = take(&room, capacity * m.encoder.n_units) if plan.encoder.keeps_before else NULL
+    m.decoder_outputs = take(&room, capacity * m.decoder.n_units)
+    m.decoder_deltas = take(&room, capacity * m.decoder.n_units)
+    m.decoder_before = take(&room, capacity * m.decoder.n_units) if plan.decoder.keeps_before else NULL
+    m.noise = take(&room, capacity * m.n_latent)
+    m.latent = take(&room, capacity * (m.n_latent + m.n_labels))
+    m.latent_deltas = take(&room, capacity * (m.n_latent + m.n_labels))
     return m
 
 
@@ -208,12 +195,6 @@ cdef void _weigh(model* m, real_t* kind) noexcept nogil:
     if m.likelihood == _GAUSSIAN:
         for f in range(m.n_features):
             (<real_t*> m.precision)[f] = <real_t> exp(-log_variance[f])
-
-
-cdef inline void _label(real_t* row, const int* codes, Py_ssize_t sample, Py_ssize_t n_labels) noexcept nogil:
-    if n_labels:
-        memset(row, 0, n_labels * sizeof(real_t))
-        row[codes[sample]] = 1
 
 
 cdef void _gather(model* m, Py_ssize_t start, Py_ssize_t stop, real_t* kind) noexcept nogil:
@@ -242,7 +223,7 @@ cdef void _gather(model* m, Py_ssize_t start, Py_ssize_t stop, real_t* kind) noe
                 scale = <real_t> (1.0 / sqrt(squares)) if squares > 0 else 0
                 for j in range(d):
                     source[j] *= scale
-            _label(source + d, m.codes, sample, m.n_labels)
+            label(source + d, m.codes, sample, m.n_labels)
 
 
 cdef void _encode(model* m, Py_ssize_t start, Py_ssize_t stop, real_t* kind) noexcept nogil:
@@ -297,7 +278,7 @@ cdef double _decode(
             mean, log_variance = posterior[k], posterior[n + k]
             z[k] = <real_t> (mean + exp(0.5 * log_variance) * noise[k])
             divergence += 0.5 * (mean * mean + exp(log_variance) - log_variance - 1.0)
-        _label(z + n, m.codes, m.order[i], m.n_labels)
+        label(z + n, m.codes, m.order[i], m.n_labels)
     forward(
         m.decoder, <const real_t*> m.parameters + m.encoder.n_parameters, <const real_t*> m.latent, start, stop,
         <real_t*> m.decoder_before, <real_t*> m.decoder_outputs)
@@ -438,13 +419,6 @@ cdef inline void _task(model* m, Py_ssize_t index, real_t* kind) noexcept nogil:
         _piece(m, index, kind)
 
 
-cdef void _draw(bitgen_t* stream, Py_ssize_t n, real_t* out) noexcept nogil:
-    if real_t is double:
-        random_standard_normal_fill(stream, n, out)
-    else:
-        random_standard_normal_fill_f(stream, n, out)
-
-
 def train(
     Team team, bit_generator, Plan plan, const real_t[:, ::1] X, const real_t[::1] data, const real_t[::1] scaled,
     const int[::1] indices, const long long[::1] indptr, const int[::1] codes, const Py_ssize_t[::1] order,
@@ -475,7 +449,6 @@ def train(
     cdef model m = _open(plan, X, data, scaled, indices, indptr, codes, order, parameters, work)
     cdef double[4096] block_losses
     cdef Py_ssize_t batch, n_batches = betas.shape[0], block, n_blocks
-    cdef double first_power, second_power
     if (
         gradients.shape[0] != parameters.shape[0] or first_moment.shape[0] != parameters.shape[0]
         or second_moment.shape[0] != parameters.shape[0] or pieces.shape[1] != 4 or losses_out.shape[0] != n_batches
@@ -497,11 +470,8 @@ def train(
             m.n_rows = min(plan.capacity, order.shape[0] - batch * plan.capacity)
             m.beta = betas[batch]
             step += 1
-            # the moments' corrections, taken into the rate and epsilon
-            first_power, second_power = beta_1 ** step, beta_2 ** step
-            m.by.rate = rate * sqrt(1.0 - second_power) / (1.0 - first_power)
-            m.by.epsilon = epsilon * sqrt(1.0 - second_power)
-            _draw(stream, m.n_rows * m.n_latent, <real_t*> m.noise)
+            correct(&m.by, rate, epsilon, step)
+            draw_normal(stream, m.n_rows * m.n_latent, <real_t*> m.noise)
             _weigh(&m, <real_t*> NULL)
             n_blocks = (m.n_rows + ROWS - 1) // ROWS
             m.by_rows = True
