@@ -13,6 +13,7 @@ import sklearn.feature_selection
 import sklearn.metrics
 import sklearn.utils.extmath
 from data import counts
+from networks import blas
 from peers import load
 from work import Contender, Problem, Work
 
@@ -301,25 +302,56 @@ def _against(peer: str, reference: Callable[[Any], Work], call: Callable[..., An
 
 
 @lru_cache(maxsize=1)
-def affine(quick: bool, sparse: bool) -> tuple[Any, ...]:
-    """Return samples, coefficients of 20 classes and intercepts."""
+def affine(quick: bool, shape: tuple[int, int, int], dtype: type, sparse: bool) -> tuple[Any, ...]:
+    """Return samples, coefficients, intercepts, and room for results."""
     rng = np.random.default_rng(0)
-    X = counts(quick).X.astype(np.float64) if sparse else arrays(quick, SHAPES[0], np.float64)[0]
-    return X, rng.normal(0, 0.1, (X.shape[1], 20)), rng.normal(0, 1, 20)
+    n_samples = shape[0] // 100 if quick else shape[0]
+    X = counts(quick).X.astype(dtype) if sparse else rng.normal(0, 3, (n_samples, shape[1])).astype(dtype)
+    W, b = rng.normal(0, 0.1, (X.shape[1], shape[2])).astype(dtype), rng.normal(0, 1, shape[2]).astype(dtype)
+    return X, W, b, *(np.empty((X.shape[0], shape[2]), dtype) for _ in range(2))
 
 
-def _affine_contenders(sparse: bool) -> tuple[Contender, ...]:
-    def reference(samples: Any) -> Work:
-        X, W, b = samples
-        return Work(lambda _: scipy.special.softmax(X @ W + b, axis=1))
+def _affine_contenders(name: str, sparse: bool) -> tuple[Contender, ...]:
+    softmax = name == "affine_softmax"
 
-    found = _against("SciPy", reference, special.affine_softmax)
+    def plainly(n_threads: int) -> Callable[[Any], Work]:
+        def make(samples: Any) -> Work:
+            X, W, b, *_ = samples
+
+            def call(_state: Any) -> Any:
+                with blas().limit(limits=n_threads, user_api="blas"):
+                    z = X @ W + b
+                return scipy.special.softmax(z, axis=1) if softmax else scipy.special.expit(z, out=z)
+
+            return Work(call)
+
+        return make
+
+    def in_place(torch: Any, X: Any, W: Any, b: Any, z: Any, out: Any) -> Any:
+        torch.addmm(b, X, W, out=z)
+        return torch.softmax(z, 1, out=out) if softmax else torch.sigmoid(z, out=out)
+
+    ours = plain(lambda X, W, b, *_: getattr(special, name)(X, W, b))
+    found = [
+        Contender("SciPy", 1, plainly(1)),
+        Contender("deciban", 1, ours),
+        Contender("deciban 2T", 2, ours),
+    ]
     if not sparse:
-        found += tuple(
-            Contender(f"PyTorch {n}T", n, in_torch(lambda torch, X, W, b: torch.softmax(torch.addmm(b, X, W), 1), n))
-            for n in (1, 2)
-        )
-    return found
+        found.append(Contender("SciPy 2T", 2, plainly(2)))
+        found += [Contender(f"PyTorch {n}T", n, in_torch(in_place, n)) for n in (1, 2)]
+    return tuple(found)
+
+
+def _affine_problem(name: str, shape: tuple[int, int, int], dtype: type, sparse: bool = False) -> Problem:
+    sizes = " x ".join(f"{size:,}" for size in shape)
+    return Problem(
+        "special",
+        f"{name}, {sizes}, {np.dtype(dtype).name}{', sparse' if sparse else ''}",
+        partial(affine, shape=shape, dtype=dtype, sparse=sparse),
+        _affine_contenders(name, sparse),
+        close,
+    )
 
 
 def _side_by_side(found: Any) -> Any:
@@ -490,19 +522,21 @@ PROBLEMS = [
         close,
     ),
     *(Problem("information", name, make, contenders, close) for name, make, contenders in OTHERS),
-    Problem(
-        "special",
-        "affine_softmax, 10,000 x 1,000 x 20",
-        partial(affine, sparse=False),
-        _affine_contenders(sparse=False),
-        close,
+    *(
+        _affine_problem(name, shape, dtype)
+        for name, shape in (
+            ("affine_softmax", (10_000, 1000, 20)),
+            ("affine_softmax", (60_000, 784, 10)),
+            ("affine_softmax", (10_000, 1000, 500)),
+            ("affine_sigmoid", (10_000, 1000, 20)),
+            ("affine_sigmoid", (10_000, 1000, 1)),
+        )
+        for dtype in DTYPES
     ),
-    Problem(
-        "special",
-        "affine_softmax, 11,314 x 130,107 x 20, sparse",
-        partial(affine, sparse=True),
-        _affine_contenders(sparse=True),
-        close,
+    *(
+        _affine_problem(name, (11_314, 130_107, 20), dtype, sparse=True)
+        for name in ("affine_softmax", "affine_sigmoid")
+        for dtype in DTYPES
     ),
     *(
         Problem(
