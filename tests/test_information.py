@@ -1275,3 +1275,12 @@ def test_sparse_arguments_stay_as_they_are(value, dtype):
         call(X)
         np.testing.assert_array_equal(X.data, data)
         np.testing.assert_array_equal(X.indices, indices)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_no_rows_against_one(name):
+    one, none = np.ones((1, 3)), np.empty((0, 3))
+    for a, b in ((one, none), (none, one), (none, none)):
+        for first in (np.asarray, sp.csr_array):
+            for second in (np.asarray, sp.csr_array):
+                assert measure(name, first(a), second(b)).shape == (0,)

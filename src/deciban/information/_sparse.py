@@ -61,9 +61,11 @@ def _rows_of_a_task(n_rows: int, n_entries: int, n_columns: int = 0) -> int:
 
 def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
     """Measure rows in float64; P or Q is sparse, either may have one row, and for an entropy both are the same."""
+    out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
+    if not len(out):
+        return out
     if P.shape[1] > max(_MANY_COLUMNS, 4 * sum(X.nnz if sp.issparse(X) else X.size for X in (P, Q))):
         P, Q, weights = _without_empty_columns(P, Q, weights)
-    out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
     kernel: Callable[..., None]
     arguments: tuple[Any, ...]
     n_columns = 0  # of scratch
