@@ -28,7 +28,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 import deciban
-from deciban import information
+from deciban import information, special
 from deciban._kernels import csr
 from deciban.generative import GAN
 from deciban.information import (
@@ -1284,3 +1284,10 @@ def test_no_rows_against_one(name):
         for first in (np.asarray, sp.csr_array):
             for second in (np.asarray, sp.csr_array):
                 assert measure(name, first(a), second(b)).shape == (0,)
+
+
+def test_float32_of_another_byte_order_stays_float32():
+    p = np.array([[0.25, 0.75]], np.dtype(np.float32).newbyteorder())
+    for x in (p, sp.csr_array(p.astype(np.float32))):
+        assert entropy(x).dtype == kl_divergence(x, p).dtype == pairwise_js(x, p).dtype == np.float32
+    assert special.affine_sigmoid(p, p.T).dtype == special.affine_softmax(p.astype(np.float32), p.T).dtype == np.float32

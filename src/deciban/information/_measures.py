@@ -60,7 +60,7 @@ def rows(p: Any, axis: int, name: str, *, merged: bool = True) -> Any:
     if array.ndim == 0:
         raise ValueError(f"{name} must be an array of real numbers, got one number")
     array = np.moveaxis(array, axis, -1)
-    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
+    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.char in "ef" else np.float64)
 
 
 def shares(X: Any, axis: int | None) -> Any:

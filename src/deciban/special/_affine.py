@@ -25,7 +25,7 @@ def _affine(X: Any, W: Any, b: Any, is_softmax: bool) -> Array:
     for name, value in (("X", X), ("W", W), ("b", np.asarray(0.0 if b is None else b))):
         if value.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {value.dtype}")
-    dtype = np.float32 if X.dtype == W.dtype == np.float32 else float
+    dtype = np.float32 if X.dtype.char == W.dtype.char == "f" else float
     W = np.ascontiguousarray(W, dtype=dtype)
     X = X if sparse else np.ascontiguousarray(X, dtype=dtype)
     if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
