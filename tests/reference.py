@@ -1,4 +1,7 @@
-"""Naive Bayes in plain NumPy, straight from the equations: slow, short, and independent of what it is compared with."""
+"""Naive Bayes, and tables of two variables, in plain NumPy.
+
+Straight from the equations: slow, short, and independent of what it is compared with.
+"""
 
 import numpy as np
 
@@ -40,3 +43,15 @@ def gaussian_joint(X, theta, var, prior):
 def log_posterior(joint):
     largest = joint.max(axis=1, keepdims=True)
     return joint - largest - np.log(np.exp(joint - largest).sum(axis=1, keepdims=True))
+
+
+def shares(x, axis, alpha=0.0):
+    smoothed = np.asarray(x, dtype=float) + alpha
+    with np.errstate(invalid="ignore"):
+        return smoothed / smoothed.sum(axis=axis, keepdims=True)
+
+
+def pointwise_mutual_information(x):
+    p = np.asarray(x, dtype=np.longdouble) / np.sum(x, dtype=np.longdouble)
+    with np.errstate(all="ignore"):
+        return np.log(p / (p.sum(axis=1, keepdims=True) * p.sum(axis=0)))

@@ -15,7 +15,9 @@ the Shannon entropy (IEEE Transactions on Information Theory, 1991).
 """
 
 cimport deciban._kernels.special as kinds
-from libc.math cimport NAN
+cimport numpy as np
+from libc.float cimport FLT_MAX
+from libc.math cimport NAN, isfinite
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -24,12 +26,15 @@ from deciban._kernels.special cimport (
 )
 from deciban._kernels.types cimport real_t
 
+np.import_array()
+
 cdef const divergences_float_ops* float_ops = divergences_float_select()
 cdef const divergences_double_ops* double_ops = divergences_double_select()
 
 cdef enum:
     SHORT = 32  # outcomes
     ROOM = 1024  # values of short rows that are taken together
+    FEW = 16384  # values, for which other threads can wait
 
 ENTROPY, CROSS, KL, JS = kinds.ENTROPY, kinds.CROSS, kinds.KL, kinds.JS
 
@@ -120,12 +125,28 @@ cdef void _measure_short(
             out[row] *= 0.5
 
 
+cdef void _measure_rows(
+    int measure, const real_t* P, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows, Py_ssize_t n, bint normalize,
+    const double* weights, real_t* scratch, double* out,
+) noexcept nogil:
+    """Measure rows of at least one value; `weights` may be NULL, scratch is of 3 ROOM."""
+    cdef Py_ssize_t row = 0, m
+    while row < n_rows:
+        if n < SHORT and weights == NULL:
+            m = min(<Py_ssize_t> ROOM // n, n_rows - row)
+            _measure_short(measure, P + row * n, Q + row * q_step, q_step, m, n, normalize, scratch, out + row)
+        else:
+            m = 1
+            out[row] = _measure(measure, P + row * n, Q + row * q_step, weights, n, normalize)
+        row += m
+
+
 def dense_rows(
     int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, bint normalize, const double[::1] weights,
     Py_ssize_t start, Py_ssize_t stop, double[::1] out,
 ):
     """Write the measure of rows [start, stop) to out; Q has as many rows as P, or one for all."""
-    cdef Py_ssize_t row, m, q_step, n = P.shape[1], n_weights = weights.shape[0]
+    cdef Py_ssize_t q_step, n = P.shape[1], n_weights = weights.shape[0]
     cdef real_t* scratch
     if (
         Q.shape[1] != n or (Q.shape[0] != P.shape[0] and Q.shape[0] != 1) or start < 0 or stop > P.shape[0]
@@ -135,23 +156,91 @@ def dense_rows(
     if n == 0:
         out[start:stop] = NAN if normalize else 0.0
         return
+    if stop <= start:
+        return
     q_step = n if Q.shape[0] > 1 else 0
     scratch = <real_t*> malloc(3 * ROOM * sizeof(real_t))
     if scratch == NULL:
         raise MemoryError
     with nogil:
-        row = start
-        while row < stop:
-            if n < SHORT and not n_weights:
-                m = min(ROOM // n, stop - row)
-                _measure_short(
-                    measure, &P[row, 0], &Q[0, 0] + row * q_step, q_step, m, n, normalize, scratch, &out[row])
-            else:
-                m = 1
-                out[row] = _measure(
-                    measure, &P[row, 0], &Q[0, 0] + row * q_step, &weights[0] if n_weights else NULL, n, normalize)
-            row += m
+        _measure_rows(
+            measure, &P[start, 0], &Q[0, 0] + start * q_step, q_step, stop - start, n, normalize,
+            &weights[0] if n_weights else NULL, scratch, &out[start])
     free(scratch)
+
+
+cdef bint _is_plain(object array):
+    return (
+        type(array) is np.ndarray and np.PyArray_NDIM(array) > 0 and np.PyArray_ISCARRAY_RO(array)
+        and (np.PyArray_TYPE(array) == np.NPY_FLOAT64 or np.PyArray_TYPE(array) == np.NPY_FLOAT32))
+
+
+cdef Py_ssize_t _agreement(object p, object q) noexcept:
+    """Return from row to row of q how far it is: a row, or 0 where one serves all; -1 where p and q do not agree."""
+    cdef int n_dimensions = np.PyArray_NDIM(p), i
+    cdef Py_ssize_t n = np.PyArray_DIM(p, n_dimensions - 1)
+    if np.PyArray_NDIM(q) == 1 and np.PyArray_DIM(q, 0) == n:
+        return 0
+    if np.PyArray_NDIM(q) != n_dimensions:
+        return -1
+    for i in range(n_dimensions):
+        if np.PyArray_DIM(q, i) != np.PyArray_DIM(p, i):
+            return -1
+    return n
+
+
+def at_once(int measure, object p, object q, bint normalize, double unit):
+    """Return the measure of the last axis of a few plain numbers, times unit; None where it takes more than that.
+
+    Parameters
+    ----------
+    measure : int
+        ENTROPY, CROSS, KL or JS.
+    p, q : object
+        None unless ndarrays of one real type, C-contiguous, q of the shape of p or one row; q is None for ENTROPY.
+    normalize : bool
+        Whether to divide by sums; None if a result is NaN then.
+    unit : float
+        What a nat is.
+
+    Returns
+    -------
+    out : ndarray, NumPy scalar or None
+    """
+    cdef double[3 * ROOM] scratch
+    cdef double* out
+    cdef Py_ssize_t n, n_rows, q_step, i
+    cdef np.ndarray found
+    cdef int kind
+    if q is None:
+        q = p
+    if not _is_plain(p) or not _is_plain(q) or np.PyArray_TYPE(p) != np.PyArray_TYPE(q):
+        return None
+    kind = np.PyArray_TYPE(p)
+    n = np.PyArray_DIM(p, np.PyArray_NDIM(p) - 1)
+    q_step = _agreement(p, q)
+    if q_step < 0 or not 0 < np.PyArray_SIZE(p) <= FEW:
+        return None
+    n_rows = np.PyArray_SIZE(p) // n
+    found = np.PyArray_EMPTY(np.PyArray_NDIM(p) - 1, np.PyArray_DIMS(p), np.NPY_FLOAT64, 0)
+    out = <double*> np.PyArray_DATA(found)
+    if kind == np.NPY_FLOAT64:
+        _measure_rows[double](
+            measure, <const double*> np.PyArray_DATA(p), <const double*> np.PyArray_DATA(q), q_step, n_rows, n,
+            normalize, NULL, scratch, out)
+    else:
+        _measure_rows[float](
+            measure, <const float*> np.PyArray_DATA(p), <const float*> np.PyArray_DATA(q), q_step, n_rows, n,
+            normalize, NULL, <float*> scratch, out)
+    for i in range(n_rows):
+        if normalize and out[i] != out[i]:
+            return None
+        out[i] *= unit
+        if kind == np.NPY_FLOAT32 and isfinite(out[i]) and not -FLT_MAX <= out[i] <= FLT_MAX:
+            return None  # NumPy would warn
+    if kind == np.NPY_FLOAT32:
+        found = np.PyArray_Cast(found, kind)
+    return found if np.PyArray_NDIM(p) > 1 else found[()]
 
 
 def pairs(

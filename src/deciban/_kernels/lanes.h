@@ -52,6 +52,7 @@ static inline lanes exp_rest_lanes(lanes r) {
 
 static inline __mmask16 negative_lanes(lanes x) { return _mm512_movepi32_mask(_mm512_castps_si512(x)); }
 static inline __mmask16 above_lanes(lanes a, lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+static inline __mmask16 equal_lanes(lanes a, lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
 
 static const real inverses[16] = {
     0x1.642c86p0f, 0x1.555556p0f, 0x1.47ae14p0f, 0x1.3b13b2p0f, 0x1.2f684cp0f, 0x1.24924ap0f, 0x1.1a7b96p0f,
@@ -120,6 +121,7 @@ static inline lanes exp_rest_lanes(lanes r) {
 
 static inline __mmask8 negative_lanes(lanes x) { return _mm512_movepi64_mask(_mm512_castpd_si512(x)); }
 static inline __mmask8 above_lanes(lanes a, lanes b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+static inline __mmask8 equal_lanes(lanes a, lanes b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 
 static const real inverses[16] = {
     0x1.642c8590b2164p0, 0x1.5555555555555p0, 0x1.47ae147ae147bp0, 0x1.3b13b13b13b14p0, 0x1.2f684bda12f68p0,

@@ -72,12 +72,31 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         void (*share)(const real *p, ptrdiff_t n_rows, ptrdiff_t n, real *out);                                        \
     } type;
 
+#define TABLES_OPS(type, real)                                                                                         \
+    typedef struct {                                                                                                   \
+        /* Terms are x + added, or x times their factors unless those are NULL. */                                     \
+        /* out = terms / their sum, over n neighbours; if it is streamed, settle() at last. */                         \
+        void (*share)(const real *x, const real *factors, real added, ptrdiff_t n, int streamed, real *out);           \
+        void (*settle)(void);                                                                                          \
+        /* The same of each of n_rows runs of n, at most 32; factors are those of one run. */                   \
+        void (*share_short)(const real *x, const real *factors, real added, ptrdiff_t n_rows, ptrdiff_t n, real *out); \
+        /* The same for at most COLUMNS columns side by side, of n values `stride` apart, in x and in out. */          \
+        void (*share_columns)(const real *x, real added, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out); \
+        /* rows[i] = sum_j x[i][j], columns[j] += sum_i x[i][j]. */                                                    \
+        void (*add_up)(const real *x, ptrdiff_t n_rows, ptrdiff_t n, double *rows, double *columns);                   \
+        /* out[i][j] = unit log(x[i][j] total / (rows[i] columns[j])), given 1 / columns; settle() as above. */         \
+        void (*associate)(const real *x, ptrdiff_t n_rows, ptrdiff_t n, const double *rows, double total,              \
+                          const double *columns, const double *inverses, double unit, int streamed, real *out);        \
+    } type;
+
 ELEMENTWISE_OPS(elementwise_double_ops, double)
 ELEMENTWISE_OPS(elementwise_float_ops, float)
 REDUCTIONS_OPS(reductions_double_ops, double)
 REDUCTIONS_OPS(reductions_float_ops, float)
 DIVERGENCES_OPS(divergences_double_ops, double)
 DIVERGENCES_OPS(divergences_float_ops, float)
+TABLES_OPS(tables_double_ops, double)
+TABLES_OPS(tables_float_ops, float)
 
 TIER_DECLARE(elementwise_double_ops, elementwise_double)
 TIER_DECLARE(elementwise_float_ops, elementwise_float)
@@ -85,5 +104,7 @@ TIER_DECLARE(reductions_double_ops, reductions_double)
 TIER_DECLARE(reductions_float_ops, reductions_float)
 TIER_DECLARE(divergences_double_ops, divergences_double)
 TIER_DECLARE(divergences_float_ops, divergences_float)
+TIER_DECLARE(tables_double_ops, tables_double)
+TIER_DECLARE(tables_float_ops, tables_float)
 
 #endif

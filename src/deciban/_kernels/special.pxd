@@ -104,9 +104,45 @@ cdef extern from "special.h":
         double (*inverse)(const float* p, Py_ssize_t n) noexcept nogil
         void (*share)(const float* p, Py_ssize_t n_rows, Py_ssize_t n, float* out) noexcept nogil
 
+    ctypedef struct tables_double_ops:
+        void (*share)(
+            const double* x, const double* factors, double added, Py_ssize_t n, int streamed, double* out
+        ) noexcept nogil
+        void (*settle)() noexcept nogil
+        void (*share_short)(
+            const double* x, const double* factors, double added, Py_ssize_t n_rows, Py_ssize_t n, double* out
+        ) noexcept nogil
+        void (*share_columns)(
+            const double* x, double added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out
+        ) noexcept nogil
+        void (*add_up)(
+            const double* x, Py_ssize_t n_rows, Py_ssize_t n, double* rows, double* columns) noexcept nogil
+        void (*associate)(
+            const double* x, Py_ssize_t n_rows, Py_ssize_t n, const double* rows, double total, const double* columns,
+            const double* inverses, double unit, int streamed, double* out) noexcept nogil
+
+    ctypedef struct tables_float_ops:
+        void (*share)(
+            const float* x, const float* factors, float added, Py_ssize_t n, int streamed, float* out
+        ) noexcept nogil
+        void (*settle)() noexcept nogil
+        void (*share_short)(
+            const float* x, const float* factors, float added, Py_ssize_t n_rows, Py_ssize_t n, float* out
+        ) noexcept nogil
+        void (*share_columns)(
+            const float* x, float added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out
+        ) noexcept nogil
+        void (*add_up)(
+            const float* x, Py_ssize_t n_rows, Py_ssize_t n, double* rows, double* columns) noexcept nogil
+        void (*associate)(
+            const float* x, Py_ssize_t n_rows, Py_ssize_t n, const double* rows, double total, const double* columns,
+            const double* inverses, double unit, int streamed, float* out) noexcept nogil
+
     const elementwise_double_ops* elementwise_double_select() noexcept nogil
     const elementwise_float_ops* elementwise_float_select() noexcept nogil
     const reductions_double_ops* reductions_double_select() noexcept nogil
     const reductions_float_ops* reductions_float_select() noexcept nogil
     const divergences_double_ops* divergences_double_select() noexcept nogil
     const divergences_float_ops* divergences_float_select() noexcept nogil
+    const tables_double_ops* tables_double_select() noexcept nogil
+    const tables_float_ops* tables_float_select() noexcept nogil

@@ -16,13 +16,8 @@ from deciban.information._distributions import (
     perplexity,
 )
 from deciban.information._pairs import pairwise_js, pairwise_kl
-from deciban.information._tables import (
-    bayes_posterior,
-    conditional_probability,
-    information_gain,
-    mutual_information,
-    pointwise_mutual_information,
-)
+from deciban.information._shares import bayes_posterior, conditional_probability
+from deciban.information._tables import information_gain, mutual_information, pointwise_mutual_information
 
 __all__ = [
     "bayes_posterior",

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from deciban._kernels import divergences
 from deciban.information._measures import Measured, measure, unit
 from deciban.information._models import events_of, is_model, likelihood_of_labels, likelihood_of_samples
-from deciban.information._tables import conditional_probability
+from deciban.information._shares import conditional_probability
 
 
 def entropy(
@@ -235,8 +235,11 @@ def perplexity(
             return float(np.exp(-log_likelihood(p, X) / n_events))
     if X is not None:
         raise ValueError("X goes with a model, and p is none")
+    found = entropy(p, normalize=normalize, axis=axis)
+    if found.ndim == 0 and found < 80.0:
+        return np.exp(found)
     with np.errstate(over="ignore"):
-        return np.exp(entropy(p, normalize=normalize, axis=axis))
+        return np.exp(found)
 
 
 def log_likelihood(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._kernels import divergences
+from deciban._kernels import divergences, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._sparse import by_row as sparse_by_row
 from deciban.information._sparse import checked, without_duplicates
@@ -19,7 +20,8 @@ Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
 
 BLOCK = 1 << 16  # terms that one task sums, at least
-_BLOCKS = 32  # of many rows
+BLOCKS = 32  # of many rows
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def unit(base: float | str) -> float:
@@ -35,7 +37,7 @@ def unit(base: float | str) -> float:
 
 def numbers(p: Any, name: str) -> Array:
     """Return an array of real numbers, of one of NumPy's own types."""
-    if np.ma.is_masked(p):
+    if type(p) not in (np.ndarray, list) and np.ma.is_masked(p):
         raise ValueError(f"{name} has masked entries, which are no numbers: fill them first")
     array = np.asarray(p)
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
@@ -59,49 +61,41 @@ def rows(p: Any, axis: int, name: str, *, merged: bool = True) -> Any:
     array = numbers(p, name)
     if array.ndim == 0:
         raise ValueError(f"{name} must be an array of real numbers, got one number")
-    array = np.moveaxis(array, axis, -1)
-    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype.char in "ef" else np.float64)
+    if axis not in (-1, array.ndim - 1):
+        array = np.moveaxis(array, axis, -1)
+    return np.ascontiguousarray(array, dtype=real_type(array.dtype))
 
 
-def shares(X: Any, axis: int | None) -> Any:
-    """Return X, dense or CSR rows, divided by its sums along an axis, or by the sum of all; float32 stays."""
-    sparse = sp.issparse(X)
-    table = _as_row(X) if sparse and axis is None else X
-    with np.errstate(all="ignore"):
-        # the sum of finite numbers may not be: a power of 2 changes none of their digits
-        total = _sum(table, axis)
-        if np.isinf(total).any():
-            table = _in_range(table, axis, np.isinf(total))
-            total = _sum(table, axis)
-        if not sparse:
-            return np.divide(table, total, dtype=np.float64).astype(X.dtype, copy=False)
-        found = X.copy()
-        found.data = (table.data / np.repeat(total.ravel(), np.diff(table.indptr))).astype(X.dtype, copy=False)
-        return found
+def real_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of results for numbers of a type: float32 for it and for smaller ones, else float64."""
+    return _FLOAT32 if dtype.kind == "f" and dtype.itemsize <= 4 else _FLOAT64
 
 
-def _as_row(X: Any) -> Any:
-    """Return a row of all entries of a CSR matrix."""
-    n = len(X.data)
-    return sp.csr_matrix((X.data, np.arange(n), [0, n]), shape=(1, max(n, 1)))
+def few(counts: Array, dtype: np.dtype[Any] | None = None) -> Array:
+    """Return a few numbers as kernels take them, and many as they are."""
+    if counts.size > tables.FEW_VALUES:
+        return counts
+    return np.asarray(counts, real_type(counts.dtype) if dtype is None else dtype, order="C")
 
 
-def _sum(X: Any, axis: int | None) -> Array:
-    if sp.issparse(X):
-        return np.asarray(X.sum(axis=1, dtype=np.float64))
-    return np.asarray(X.sum(axis=axis, keepdims=True, dtype=np.float64))
+def in_blocks(n_items: int, cost: int, task: Callable[[int, int], None], least: int = BLOCK) -> None:
+    """Call ``task(start, stop)`` for blocks of all items, each of ``cost`` values."""
+    size = max(1, least // max(cost, 1), n_items // BLOCKS)
+    if n_items <= size:
+        task(0, n_items)
+        return
+    blocks = cut(n_items, size)
+    run_blocks(lambda block, _: task(*blocks[block]), len(blocks))
 
 
-def _in_range(X: Any, axis: int | None, where: Any = True) -> Any:
-    """Return X, dense or CSR rows, times powers of 2 along an axis that bring the largest values near 1."""
+def in_range(X: Any) -> Any:
+    """Return rows, dense or CSR, times powers of 2 that bring the largest values of each near 1."""
     if sp.issparse(X):
         largest = abs(X.copy()).max(axis=1).toarray()  # abs() would sort the rows of X, which may be another's
         found = X.copy()
-        exponent = np.where(where, np.frexp(largest)[1], 0)
-        found.data = np.ldexp(X.data, -np.repeat(exponent.ravel(), np.diff(X.indptr)))
+        found.data = np.ldexp(X.data, -np.repeat(np.frexp(largest)[1].ravel(), np.diff(X.indptr)))
         return found
-    largest = np.abs(X).max(axis=axis, keepdims=True, initial=0)
-    return np.ldexp(X, np.where(where, -np.frexp(largest)[1], 0))
+    return np.ldexp(X, -np.frexp(np.abs(X).max(axis=1, keepdims=True, initial=0))[1])
 
 
 def measure(
@@ -115,8 +109,16 @@ def measure(
     names: tuple[str, str] = ("p", "q"),
 ) -> Measured:
     scale = unit(base)
+    if axis == -1 and weights is None:
+        found = divergences.at_once(measure, p, q, normalize, scale)
+        if found is not None:
+            return found
     P: Any = rows(p, axis, names[0], merged=False)
     Q: Any = P if q is None else rows(q, axis, names[1], merged=False)
+    if weights is None:
+        found = divergences.at_once(measure, P, Q, normalize, scale)
+        if found is not None:
+            return found
     n = P.shape[-1]
     if Q.shape[-1] != n:
         raise ValueError(f"{names[0]} and {names[1]} must have the same number of outcomes, got {n} and {Q.shape[-1]}")
@@ -149,7 +151,7 @@ def measure(
     out = by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
-        p_lost, q_lost = (_in_range(X if X.shape[0] == 1 else X[lost], 1) for X in (P, Q))
+        p_lost, q_lost = (in_range(X if X.shape[0] == 1 else X[lost]) for X in (P, Q))
         out[lost] = by_row(measure, p_lost, q_lost, normalize, w)
     with np.errstate(over="ignore"):
         out *= scale
@@ -160,7 +162,7 @@ def measure(
 def _by_row(measure: int, P: Array, Q: Array, normalize: bool, weights: Array) -> Array:
     """Measure dense rows in float64; Q may have one row."""
     out = np.empty(len(P))
-    blocks = cut(len(out), max(1, BLOCK // max(P.shape[1], 1), len(out) // _BLOCKS))
+    blocks = cut(len(out), max(1, BLOCK // max(P.shape[1], 1), len(out) // BLOCKS))
 
     def task(block: int, _: int) -> None:
         divergences.dense_rows(measure, P, Q, normalize, weights, *blocks[block], out)

@@ -18,6 +18,8 @@ _NO_LIKELIHOODS = {"BernoulliRBM", "ComplementNB", "GAN"}
 
 
 def is_model(value: Any) -> bool:
+    if type(value) in (np.ndarray, list):
+        return False
     # a table may have a column of such a name
     return any(callable(getattr(value, name, None)) for name in ("predict", "predict_proba", "score_samples"))
 

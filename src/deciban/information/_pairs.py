@@ -12,8 +12,8 @@ from deciban._parallel import cut, run_blocks
 from deciban._products import products
 from deciban.information._distributions import entropy, kl_divergence
 from deciban.information._measures import BLOCK, Array, logarithms, rows, unit
+from deciban.information._shares import conditional_probability
 from deciban.information._sparse import by_row
-from deciban.information._tables import conditional_probability
 
 
 def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:

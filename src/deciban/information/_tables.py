@@ -1,8 +1,9 @@
-"""Joint distributions of two variables: conditional probabilities, Bayes' theorem, mutual information."""
+"""Joint distributions of two variables: what they, their values, and features and classes tell of each other."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,120 +11,89 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from deciban._arrays import entries
+from deciban._arrays import aligned_empty, entries
 from deciban._class_sums import count_dense, count_sparse
-from deciban.information._measures import Array, numbers, rows, shares, unit
-from deciban.special import log_softmax, rel_entr
+from deciban._kernels import csr, divergences, tables
+from deciban._parallel import cut, run_blocks
+from deciban.information._measures import BLOCK, Array, few, in_blocks, numbers, real_type, rows, unit
+
+_SUMS = 16  # of columns that are kept apart, at most
 
 
-def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -> Any:
-    """Return the probability of outcomes along ``axis`` given the rest, from joint probabilities or counts.
+class _Table:
+    """A joint distribution, or counts: a CSR matrix, or a dense table as kernels take it, and its sums."""
 
-    Parameters
-    ----------
-    joint : array-like or sparse matrix
-        Joint probabilities ``P(a, b)``, or how often each pair was seen.
-    axis : int, default=-1
-        Along which the result sums to one.
-    alpha : float, default=0.0
-        Added to each entry first (Laplace smoothing); a sparse matrix takes 0 only.
+    def __init__(self, joint: Any, normalize: bool, dtype: Any = None) -> None:
+        self.total: float
+        self.is_sparse = sp.issparse(joint)
+        table: Any = rows(joint, -1, "joint") if self.is_sparse else numbers(joint, "joint")
+        if table.ndim != 2:
+            raise ValueError(f"joint must have two dimensions, got {table.ndim}")
+        if self.is_sparse and not table.data.all():
+            table = table.copy()
+            table.eliminate_zeros()
+        self.table = table
+        self._convert(real_type(table.dtype) if dtype is None else np.dtype(dtype))
+        self._add_up()
+        if normalize and math.isinf(self.total):  # perhaps of finite numbers: a power of 2 changes none of their digits
+            exponent = int(np.frexp(np.abs(self.entries).max())[1])
+            self.entries = np.ldexp(self.entries, -exponent)
+            self._add_up()
+        if not normalize:
+            self.total = 1.0
 
-    Returns
-    -------
-    p : ndarray, or CSR matrix for sparse input
-        ``P(a | b) = P(a, b) / sum_a P(a, b)``; NaN where nothing was seen (sparse: no entries).
+    @property
+    def entries(self) -> Array:
+        """What it holds: all numbers, or those of a sparse matrix."""
+        return np.asarray(self.table.data if self.is_sparse else self.table)
 
-    Raises
-    ------
-    ValueError
-        If alpha is negative, or not 0 for a sparse matrix, or joint is not made of real numbers.
+    @entries.setter
+    def entries(self, values: Array) -> None:
+        if self.is_sparse:
+            self.table.data = values
+        else:
+            self.table = values
 
-    References
-    ----------
-    T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd edition, Wiley, 2006, chapter 2.
+    def _convert(self, dtype: np.dtype[Any]) -> None:
+        given = self.entries
+        if given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned:
+            return
+        out = aligned_empty(given.shape, dtype)
 
-    Examples
-    --------
-    >>> from deciban.information import conditional_probability
-    >>> conditional_probability([[1, 3], [2, 2]])
-    array([[0.25, 0.75],
-           [0.5 , 0.5 ]])
-    """
-    if not alpha >= 0:
-        raise ValueError(f"alpha must not be negative, got {alpha}")
-    if sp.issparse(joint):
-        if alpha:
-            raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
-        table = shares(rows(joint, axis, "joint"), 1)
-        return table if axis in (-1, 1) else table.T.tocsr()
-    counts = numbers(joint, "joint")
-    counts = counts.astype(np.result_type(counts, np.float32) if counts.dtype.kind == "f" else np.float64) + alpha
-    return shares(counts, axis)
+        def task(start: int, stop: int) -> None:
+            np.copyto(out[start:stop], given[start:stop])
 
+        in_blocks(len(given), given[:1].size, task)
+        self.entries = out
 
-def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
-    """Return the probabilities of hypotheses after an observation, ``P(h | e)`` in proportion to ``P(h) P(e | h)``.
+    def _add_up(self) -> None:
+        n_rows, n = self.table.shape
+        self.rows = np.empty(n_rows)
+        if self.is_sparse:
+            n_parts = max(1, min(_SUMS, self.table.nnz // max(n, BLOCK)))
+            size = max(1, -(-n_rows // n_parts))
+        else:
+            size = max(1, BLOCK // max(n, 1), n_rows // _SUMS)
+        blocks = cut(n_rows, size)
+        columns = np.zeros((max(len(blocks), 1), n))
 
-    Parameters
-    ----------
-    prior : array-like of shape (n_hypotheses,)
-        ``P(h)``.
-    likelihood : array-like of shape (n_hypotheses,) or (n_observations, n_hypotheses)
-        ``P(e | h)`` for each observation.
-    log : bool, default=False
-        Whether arguments and result are logarithms (in nats), which do not underflow.
+        def task(block: int, _: int) -> None:
+            start, stop = blocks[block]
+            if self.is_sparse:
+                X = self.table
+                tables.add_up_sparse(X.data, X.indices, X.indptr, start, stop, self.rows, columns[block])
+            else:
+                tables.add_up(self.table[start:stop], self.rows[start:stop], columns[block])
 
-    Returns
-    -------
-    posterior : ndarray of the shape of likelihood
-        Sums to one over the hypotheses; NaN for an observation that no hypothesis allows.
+        run_blocks(task, len(blocks))
+        with np.errstate(all="ignore"):
+            self.columns = columns[0] if len(blocks) <= 1 else columns.sum(axis=0)
+            self.total = float(self.rows.sum())
 
-    Raises
-    ------
-    ValueError
-        If the numbers of hypotheses differ, or arguments are not real numbers.
-
-    References
-    ----------
-    C. M. Bishop, Pattern Recognition and Machine Learning, Springer, 2006, section 1.2.
-
-    Examples
-    --------
-    >>> from deciban.information import bayes_posterior
-    >>> bayes_posterior([0.5, 0.5], [0.9, 0.1])
-    array([0.9, 0.1])
-    """
-    prior, likelihood = (
-        numbers(p, name).astype(np.float64, copy=False) for p, name in ((prior, "prior"), (likelihood, "likelihood"))
-    )
-    if prior.ndim != 1 or likelihood.ndim not in (1, 2) or likelihood.shape[-1:] != prior.shape:
-        raise ValueError(
-            f"prior and likelihood must agree in the number of hypotheses, got {prior.shape} and {likelihood.shape}"
-        )
-    with np.errstate(all="ignore"):
-        if log:
-            return np.asarray(log_softmax(likelihood + prior, axis=-1))
-        # fractions and exponents apart: products out of the range of numbers may be in proportion to some within
-        (a, i), (b, j) = np.frexp(prior), np.frexp(likelihood)
-        fraction, exponent = a * b, i + j
-        largest = np.max(exponent, axis=-1, keepdims=True, where=fraction != 0, initial=-4096)
-        product = np.ldexp(fraction, exponent - largest)
-        return np.asarray(product / product.sum(axis=-1, keepdims=True))
-
-
-def _joint(joint: Any, normalize: bool) -> tuple[Any, Array, Array]:
-    """Return a joint distribution, and those of its rows and columns."""
-    P = rows(joint, -1, "joint")
-    if P.ndim != 2:
-        raise ValueError(f"joint must have two dimensions, got {P.ndim}")
-    if normalize:
-        P = shares(P, None)
-    if sp.issparse(P) and not P.data.all():
-        P = P.copy()
-        P.eliminate_zeros()
-    with np.errstate(all="ignore"):
-        a, b = (np.asarray(P.sum(axis=axis, dtype=np.float64)).ravel().astype(P.dtype) for axis in (1, 0))
-    return P, a, b
+    def for_rows(self, task: Callable[[int, int], None]) -> None:
+        """Call ``task(start, stop)`` for blocks of rows."""
+        n_rows, n = self.table.shape
+        in_blocks(n_rows, self.table.nnz // max(n_rows, 1) if self.is_sparse else n, task)
 
 
 def mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> float:
@@ -156,27 +126,45 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     >>> mutual_information([[2, 0], [0, 2]], normalize=True, base=2)
     1.0
     """
-    P, a, b = _joint(joint, normalize)
     scale = unit(base)
-    if normalize and not a.sum() > 0:
+    if not sp.issparse(joint):
+        joint = few(numbers(joint, "joint"), np.dtype(np.float64))
+    at_once = tables.information_at_once(joint, normalize)
+    if at_once is not None:
+        return at_once * scale
+    found = _Table(joint, normalize, np.float64)
+    if not found.entries.size:
+        return math.nan if normalize else 0.0
+    if not found.total > 0 or np.isinf(found.rows).any():
         return math.nan
-    if not np.isfinite(a).all():
-        return math.nan
-    with np.errstate(all="ignore"):
-        some = a > 0
-        if sp.issparse(P):
-            row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
-            others = P.data[~some[row]]
-            row, columns, values = row[some[row]], P.indices[some[row]], P.data[some[row]]
-            # a row's share of the product is taken off first, which may be too small a number otherwise
-            terms = a[row] * rel_entr(values / a[row], b[columns])
+    columns, total = found.columns, found.total
+    fraction, exponent = math.frexp(total)
+    if abs(exponent) > 900:  # the inverse would be no ordinary number
+        columns, total = np.ldexp(columns, -exponent), fraction
+    apart = np.empty(len(found.rows))
+
+    def task(start: int, stop: int) -> None:
+        if found.is_sparse:
+            X = found.table
+            tables.divergences_sparse(X.data, X.indices, X.indptr, found.rows, columns, total, start, stop, apart)
         else:
-            others = P[~some]
-            terms = a[some, np.newaxis] * rel_entr(P[some] / a[some, np.newaxis], b)
-        total = float(np.sum(terms, dtype=np.float64))
-    if others.min(initial=0.0) < 0:
-        return math.inf
-    return total * scale
+            some, sums = found.table[start:stop], found.rows[start:stop]
+            tables.divergences(some, sums, columns, total, normalize, apart[start:stop])
+
+    found.for_rows(task)
+    with np.errstate(all="ignore"):
+        information = float((found.rows / found.total * apart).sum())
+    if math.isfinite(information):
+        return information * scale
+    entries = found.entries
+    least = entries.min()
+    if not least >= 0:
+        return math.nan if np.isnan(least) else math.inf
+    # shares out of the range of numbers: their logarithms are within
+    pmi = pointwise_mutual_information(joint, normalize=normalize)
+    logarithms = pmi.data if found.is_sparse else pmi
+    there = entries > 0
+    return float((entries[there] / found.total * logarithms[there]).sum()) * scale
 
 
 def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> Any:
@@ -211,15 +199,34 @@ def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: f
     array([[  1., -inf],
            [-inf,   1.]])
     """
-    P, a, b = _joint(joint, normalize)
     scale = unit(base)
+    if not sp.issparse(joint):
+        joint = few(numbers(joint, "joint"))
+    at_once = tables.associate_at_once(joint, normalize, scale)
+    if at_once is not None:
+        return at_once
+    found = _Table(joint, normalize)
     with np.errstate(all="ignore"):
-        if sp.issparse(P):
-            row = np.repeat(np.arange(P.shape[0]), np.diff(P.indptr))
-            P = P.copy()
-            P.data = np.log(P.data / a[row] / b[P.indices]) * scale
-            return P
-        return np.log(P / a[:, np.newaxis] / b) * scale
+        inverses = 1.0 / found.columns
+    if found.is_sparse:
+        X = found.table
+        out: Any = sp.csr_matrix(X.shape)
+        out.data, out.indices, out.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
+    else:
+        out = np.empty_like(found.table)
+
+    def task(start: int, stop: int) -> None:
+        if found.is_sparse:
+            tables.associate_sparse(
+                *(X.data, X.indices, X.indptr, found.rows, found.total, found.columns, inverses, scale),
+                *(start, stop, out.data),
+            )
+        else:
+            some, sums = found.table[start:stop], found.rows[start:stop]
+            tables.associate(some, sums, found.total, found.columns, inverses, scale, out[start:stop])
+
+    found.for_rows(task)
+    return out
 
 
 def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[np.float64]:
@@ -272,14 +279,21 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
         unknown = samples.indices[np.isnan(samples.data)]
     else:
         present, _ = count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
-        unknown = np.isnan(samples.max(axis=0, initial=0.0))
-    present = present.astype(np.float64, copy=False)
-    size = np.bincount(codes, minlength=len(classes))
-    share = size / max(len(codes), 1)
-    there = present.sum(axis=0) / max(len(codes), 1)
+        all_finite = csr.all_finite(samples.reshape(-1), 0, samples.size)
+        unknown = np.zeros(samples.shape[1], dtype=bool) if all_finite else np.isnan(samples.max(axis=0, initial=0.0))
+    size = np.bincount(codes, minlength=len(classes)).astype(np.float64)
     gain = np.zeros(samples.shape[1])
-    for k, class_share in enumerate(share):
-        for joint, marginal in ((present[k], there), (size[k] - present[k], 1.0 - there)):
-            gain += rel_entr(joint / len(codes), marginal * class_share)
+
+    def task(start: int, stop: int) -> None:
+        # what a feature's presence, and its absence, tell of the class, and how often they do
+        of_feature = np.ascontiguousarray(present[:, start:stop].T, dtype=np.float64)
+        often, apart = np.empty(stop - start), np.empty(stop - start)
+        for counts in (of_feature, size - of_feature):
+            tables.add_up(counts, often, np.zeros(len(size)))
+            divergences.dense_rows(divergences.KL, counts, size[np.newaxis], True, none, 0, stop - start, apart)
+            gain[start:stop] += np.where(often > 0, often / len(codes) * apart, 0.0)
+
+    if len(codes):
+        in_blocks(len(gain), len(size), task)
     gain[unknown] = np.nan
-    return np.maximum(gain, 0.0) * unit(base)
+    return gain * unit(base)

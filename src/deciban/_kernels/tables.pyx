@@ -1,0 +1,459 @@
+"""Tables of two variables: shares of rows and columns, marginals, what pairs and variables have in common.
+
+    share: p[a, b] = x[a, b] / sum_b x[a, b]
+    associate: log(p[a, b] / (p[a] p[b])), where p = x / sum x
+    divergences: D[a] = sum_b p[b | a] log(p[b | a] / p[b]), whose mean over a is the mutual information
+
+Arrays are looked at through NumPy's C interface, some nanoseconds each, as a table may have three rows; they are
+C-contiguous, of double or float. Shares of x times prior probabilities are posterior ones.
+
+Cost: a table is read once and written once where a row, or a block of columns, stays in cache; associate and
+divergences want the marginals first, and read it again, for a logarithm an entry. Sparse forms cost O(entries).
+Edge cases: as in tables.c; a row without entries has the divergence 0.
+Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter 2.
+"""
+
+cimport numpy as np
+from libc.math cimport INFINITY, frexp, ldexp
+from libc.stdlib cimport free, malloc
+
+cimport deciban._kernels.special as kinds
+from deciban._kernels.special cimport (
+    COLUMNS, STREAMED, divergences_double_ops, divergences_double_select, tables_double_ops, tables_double_select,
+    tables_float_ops, tables_float_select,
+)
+from deciban._kernels.types cimport index_t, real_t
+
+np.import_array()
+
+cdef const tables_float_ops* float_ops = tables_float_select()
+cdef const tables_double_ops* double_ops = tables_double_select()
+cdef const divergences_double_ops* measures = divergences_double_select()
+
+cdef enum:
+    SHORT = 32  # values of a row
+    CACHED = 1 << 20  # values of a block of columns
+    FEW = 16384  # values, for which other threads can wait
+    RUN = 256  # entries of a sparse row that are taken together
+
+
+FEW_VALUES = FEW
+
+cdef double ORDINARY = 2.0 ** 900  # no sum is larger, or smaller than its inverse, that is divided by as it is
+
+
+cdef int _type_of(np.ndarray x, np.ndarray out) except -1:
+    """Return the type of two arrays of as many numbers, C-contiguous and in native order."""
+    cdef int kind = np.PyArray_TYPE(x)
+    if (
+        not np.PyArray_ISCARRAY_RO(x) or not np.PyArray_ISCARRAY(out) or np.PyArray_TYPE(out) != kind
+        or np.PyArray_SIZE(x) != np.PyArray_SIZE(out) or (kind != np.NPY_FLOAT64 and kind != np.NPY_FLOAT32)
+    ):
+        raise ValueError("input and output must be C-contiguous, of one real type and size")
+    return kind
+
+
+cdef const double* _doubles(np.ndarray x, Py_ssize_t least) except NULL:
+    if not np.PyArray_ISCARRAY_RO(x) or np.PyArray_TYPE(x) != np.NPY_FLOAT64 or np.PyArray_SIZE(x) < least:
+        raise ValueError("marginals must be C-contiguous doubles, one for each row or column")
+    return <const double*> np.PyArray_DATA(x)
+
+
+cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
+    """How many columns are taken together."""
+    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, CACHED // max(n, <Py_ssize_t> 1))))
+
+
+def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
+    """Return the number of pieces that shares along the middle axis are made of: rows, or blocks of columns."""
+    cdef Py_ssize_t width
+    if inner == 1:
+        return outer
+    width = max(<Py_ssize_t> 1, _width(n, inner))
+    return outer * ((inner + width - 1) // width)
+
+
+cdef void _share_rows(
+    const real_t* x, const real_t* factors, real_t added, Py_ssize_t n_rows, Py_ssize_t n, real_t* out
+) noexcept nogil:
+    cdef Py_ssize_t row
+    # what is written in place is in cache already
+    cdef bint streamed = n_rows * n * <Py_ssize_t> sizeof(real_t) >= STREAMED and x != out
+    if n <= SHORT:
+        if real_t is double:
+            double_ops.share_short(x, factors, added, n_rows, n, out)
+        else:
+            float_ops.share_short(x, factors, added, n_rows, n, out)
+        return
+    for row in range(n_rows):
+        if real_t is double:
+            double_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
+        else:
+            float_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
+    if streamed:
+        double_ops.settle()
+
+
+cdef void _share_columns(
+    const real_t* x, real_t added, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t start, Py_ssize_t stop, real_t* out
+) noexcept nogil:
+    cdef Py_ssize_t width = _width(n, inner), piece, m, at
+    cdef Py_ssize_t per_row = (inner + width - 1) // width
+    for piece in range(start, stop):
+        at = piece // per_row * n * inner + piece % per_row * width
+        m = min(width, inner - piece % per_row * width)
+        if real_t is double:
+            double_ops.share_columns(x + at, added, n, inner, m, out + at)
+        else:
+            float_ops.share_columns(x + at, added, n, inner, m, out + at)
+
+
+def share(
+    np.ndarray x not None, np.ndarray factors, double added, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t start,
+    Py_ssize_t stop, np.ndarray out not None,
+):
+    """Write pieces [start, stop) of x + added, seen as (outer, n, inner), divided by its sums along the middle axis.
+
+    Of rows, where inner is 1, x may be multiplied by `factors` first, one for each value of a row. `out` may be x.
+    """
+    cdef int kind = _type_of(x, out)
+    cdef Py_ssize_t size = np.PyArray_SIZE(x)
+    cdef void* data = np.PyArray_DATA(x)
+    cdef void* to = np.PyArray_DATA(out)
+    cdef void* by = NULL
+    if factors is not None:
+        if (
+            inner != 1 or not np.PyArray_ISCARRAY_RO(factors) or np.PyArray_TYPE(factors) != kind
+            or np.PyArray_SIZE(factors) != n
+        ):
+            raise ValueError("factors must be as the values of a row")
+        by = np.PyArray_DATA(factors)
+    if n < 1 or inner < 1 or size % (n * inner) or start < 0 or stop > n_items(size // (n * inner), n, inner):
+        raise ValueError("table and pieces do not agree")
+    with nogil:
+        if kind == np.NPY_FLOAT64 and inner == 1:
+            _share_rows[double](
+                <const double*> data + start * n, <const double*> by, added, stop - start, n, <double*> to + start * n)
+        elif kind == np.NPY_FLOAT64:
+            _share_columns[double](<const double*> data, added, n, inner, start, stop, <double*> to)
+        elif inner == 1:
+            _share_rows[float](
+                <const float*> data + start * n, <const float*> by, <float> added, stop - start, n,
+                <float*> to + start * n)
+        else:
+            _share_columns[float](<const float*> data, <float> added, n, inner, start, stop, <float*> to)
+
+
+cdef (Py_ssize_t, Py_ssize_t) _shape(np.ndarray x) except *:
+    if np.PyArray_NDIM(x) != 2 or not np.PyArray_ISCARRAY_RO(x):
+        raise ValueError("a table must be a C-contiguous matrix")
+    return np.PyArray_DIM(x, 0), np.PyArray_DIM(x, 1)
+
+
+def add_up(np.ndarray x not None, np.ndarray rows not None, np.ndarray columns not None):
+    """Write the sums of the rows of a table, and add those of its columns to `columns`."""
+    cdef Py_ssize_t n_rows, n
+    cdef void* data = np.PyArray_DATA(x)
+    n_rows, n = _shape(x)
+    cdef double* to_rows = <double*> _doubles(rows, n_rows)
+    cdef double* to_columns = <double*> _doubles(columns, n)
+    cdef bint wide = np.PyArray_TYPE(x) == np.NPY_FLOAT64
+    if not wide and np.PyArray_TYPE(x) != np.NPY_FLOAT32:
+        raise ValueError("a table must be of double or float")
+    with nogil:
+        if wide:
+            double_ops.add_up(<const double*> data, n_rows, n, to_rows, to_columns)
+        else:
+            float_ops.add_up(<const float*> data, n_rows, n, to_rows, to_columns)
+
+
+def associate(
+    np.ndarray x not None, np.ndarray rows not None, double total, np.ndarray columns not None,
+    np.ndarray inverses not None, double unit, np.ndarray out not None,
+):
+    """Write unit log(x total / (row column)) of all entries, given the sums of rows and columns; `out` may be x."""
+    cdef int kind = _type_of(x, out)
+    cdef Py_ssize_t n_rows, n
+    n_rows, n = _shape(x)
+    cdef const double* of_rows = _doubles(rows, n_rows)
+    cdef const double* of_columns = _doubles(columns, n)
+    cdef const double* inverse = _doubles(inverses, n)
+    cdef void* data = np.PyArray_DATA(x)
+    cdef void* to = np.PyArray_DATA(out)
+    cdef bint streamed = data != to and n_rows * n * (
+        sizeof(double) if kind == np.NPY_FLOAT64 else sizeof(float)) >= <size_t> STREAMED
+    with nogil:
+        if kind == np.NPY_FLOAT64:
+            double_ops.associate(
+                <const double*> data, n_rows, n, of_rows, total, of_columns, inverse, unit, streamed, <double*> to)
+        else:
+            float_ops.associate(
+                <const float*> data, n_rows, n, of_rows, total, of_columns, inverse, unit, streamed, <float*> to)
+        if streamed:
+            double_ops.settle()
+
+
+cdef bint _is_ordinary(double total) noexcept nogil:
+    return ORDINARY * total >= 1.0 and total <= ORDINARY
+
+
+cdef double _divergence(
+    const double* p, const double* q, Py_ssize_t n, double p_sum, double q_sum, int kind, double* scratch
+) noexcept nogil:
+    """Divergence of q / q_sum from p / p_sum; scratch for n numbers is used where 1 / p_sum is no ordinary number."""
+    cdef int exponent
+    cdef Py_ssize_t i
+    if _is_ordinary(p_sum):
+        return measures.sums[kind](p, q, n, 1.0 / p_sum, 1.0 / q_sum)
+    frexp(p_sum, &exponent)
+    for i in range(n):
+        scratch[i] = ldexp(p[i], -exponent)
+    return measures.sums[kind](scratch, q, n, 1.0 / ldexp(p_sum, -exponent), 1.0 / q_sum)
+
+
+cdef bint _is_zero(const double* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if x[i] != 0:
+            return False
+    return True
+
+
+cdef double _divergence_of_row(
+    const double* p, const double* q, Py_ssize_t n, double p_sum, double q_sum, bint whole, double* scratch
+) noexcept nogil:
+    if p_sum < 0 or (p_sum == 0 and not _is_zero(p, n)):
+        return INFINITY
+    if p_sum == 0:
+        return 0.0
+    return _divergence(p, q, n, p_sum, q_sum, kinds.KL_OF_WHOLE if whole else kinds.KL, scratch)
+
+
+def divergences(
+    np.ndarray x not None, np.ndarray rows not None, np.ndarray columns not None, double total, bint whole,
+    np.ndarray out not None,
+):
+    """Write to out the divergence of every row, divided by its sum in `rows`, from `columns` / total.
+
+    If that sums to 1, which is `whole`, the terms are those that are never negative. A row of zeros has none: 0.
+    Negative numbers give inf, or NaN.
+    """
+    cdef Py_ssize_t n_rows, n, row
+    n_rows, n = _shape(x)
+    cdef const double* data = _doubles(x, n_rows * n)
+    cdef const double* of_rows = _doubles(rows, n_rows)
+    cdef const double* of_columns = _doubles(columns, n)
+    cdef double* to = <double*> _doubles(out, n_rows)
+    cdef double* scratch = <double*> malloc((n + 1) * sizeof(double))
+    if scratch == NULL:
+        raise MemoryError
+    with nogil:
+        for row in range(n_rows):
+            to[row] = _divergence_of_row(data + row * n, of_columns, n, of_rows[row], total, whole, scratch)
+    free(scratch)
+
+
+cdef bint _is_few(object x):
+    """Whether x is an array that is taken as it is, with at most FEW values."""
+    return (
+        type(x) is np.ndarray and np.PyArray_NDIM(x) > 0 and np.PyArray_ISCARRAY_RO(x)
+        and (np.PyArray_TYPE(x) == np.NPY_FLOAT64 or np.PyArray_TYPE(x) == np.NPY_FLOAT32)
+        and 0 < np.PyArray_SIZE(x) <= FEW)
+
+
+def share_at_once(x, factors, Py_ssize_t axis, double added):
+    """As :func:`share`, of a few plain numbers along any axis; None where it takes more than that."""
+    cdef Py_ssize_t n, inner = 1, size
+    cdef int n_dimensions, i
+    cdef void* by = NULL
+    cdef void* data
+    cdef void* to
+    cdef np.ndarray out
+    if not _is_few(x):
+        return None
+    n_dimensions = np.PyArray_NDIM(x)
+    if axis < 0:
+        axis += n_dimensions
+    if not 0 <= axis < n_dimensions:
+        return None
+    n, size = np.PyArray_DIM(x, axis), np.PyArray_SIZE(x)
+    for i in range(axis + 1, n_dimensions):
+        inner *= np.PyArray_DIM(x, i)
+    if factors is not None:
+        if not _is_few(factors) or np.PyArray_TYPE(factors) != np.PyArray_TYPE(x) or np.PyArray_SIZE(factors) != n:
+            return None
+        by = np.PyArray_DATA(factors)
+    out = np.PyArray_EMPTY(n_dimensions, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    data, to = np.PyArray_DATA(x), np.PyArray_DATA(out)
+    if np.PyArray_TYPE(x) == np.NPY_FLOAT64:
+        if inner == 1:
+            _share_rows[double](<const double*> data, <const double*> by, added, size // n, n, <double*> to)
+        else:
+            _share_columns[double](
+                <const double*> data, added, n, inner, 0, n_items(size // (n * inner), n, inner), <double*> to)
+    elif inner == 1:
+        _share_rows[float](<const float*> data, <const float*> by, <float> added, size // n, n, <float*> to)
+    else:
+        _share_columns[float](
+            <const float*> data, <float> added, n, inner, 0, n_items(size // (n * inner), n, inner), <float*> to)
+    return out
+
+
+cdef double* _marginals(object x, double* total) except NULL:
+    """Return new memory with the sums of rows, of columns, the inverses of these, and as much room as for a row."""
+    cdef Py_ssize_t n_rows = np.PyArray_DIM(x, 0), n = np.PyArray_DIM(x, 1), i
+    cdef double* rows = <double*> malloc((n_rows + 3 * n) * sizeof(double))
+    if rows == NULL:
+        raise MemoryError
+    cdef double* columns = rows + n_rows
+    for i in range(n):
+        columns[i] = 0.0
+    if np.PyArray_TYPE(x) == np.NPY_FLOAT64:
+        double_ops.add_up(<const double*> np.PyArray_DATA(x), n_rows, n, rows, columns)
+    else:
+        float_ops.add_up(<const float*> np.PyArray_DATA(x), n_rows, n, rows, columns)
+    total[0] = 0.0
+    for i in range(n_rows):
+        total[0] += rows[i]
+    for i in range(n):
+        columns[n + i] = 1.0 / columns[i]
+    return rows
+
+
+def associate_at_once(x, bint normalize, double unit):
+    """As :func:`associate`, of a few plain numbers; None where it takes more than that."""
+    cdef np.ndarray out
+    cdef double total
+    cdef double* rows
+    cdef double* columns
+    cdef Py_ssize_t n_rows, n
+    if not _is_few(x) or np.PyArray_NDIM(x) != 2:
+        return None
+    n_rows, n = np.PyArray_DIM(x, 0), np.PyArray_DIM(x, 1)
+    out = np.PyArray_EMPTY(2, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    rows = _marginals(x, &total)
+    columns = rows + n_rows
+    if not _is_ordinary(total):
+        free(rows)
+        return None
+    if not normalize:
+        total = 1.0
+    if np.PyArray_TYPE(x) == np.NPY_FLOAT64:
+        double_ops.associate(
+            <const double*> np.PyArray_DATA(x), n_rows, n, rows, total, columns, columns + n, unit, False,
+            <double*> np.PyArray_DATA(out))
+    else:
+        float_ops.associate(
+            <const float*> np.PyArray_DATA(x), n_rows, n, rows, total, columns, columns + n, unit, False,
+            <float*> np.PyArray_DATA(out))
+    free(rows)
+    return out
+
+
+def information_at_once(x, bint normalize):
+    """Return the mean of :func:`divergences` of a few plain doubles; None where it takes more than that."""
+    cdef double total, information = 0.0
+    cdef double* rows
+    cdef Py_ssize_t n_rows, n, row
+    if not _is_few(x) or np.PyArray_NDIM(x) != 2 or np.PyArray_TYPE(x) != np.NPY_FLOAT64:
+        return None
+    n_rows, n = np.PyArray_DIM(x, 0), np.PyArray_DIM(x, 1)
+    rows = _marginals(x, &total)
+    if not _is_ordinary(total):
+        free(rows)
+        return None
+    if not normalize:
+        total = 1.0
+    for row in range(n_rows):
+        information += rows[row] / total * _divergence_of_row(
+            <const double*> np.PyArray_DATA(x) + row * n, rows + n_rows, n, rows[row], total, normalize,
+            rows + n_rows + 2 * n)
+    free(rows)
+    return information if -INFINITY < information < INFINITY else None
+
+
+def share_sparse(const real_t[::1] data, const index_t[::1] indptr, Py_ssize_t start, Py_ssize_t stop, real_t[::1] out):
+    """Write the entries of CSR rows [start, stop), each divided by the sum of its row."""
+    cdef Py_ssize_t row
+    if start < 0 or stop >= indptr.shape[0] or out.shape[0] != data.shape[0]:
+        raise ValueError("input, output and rows do not agree")
+    with nogil:
+        for row in range(start, stop):
+            if indptr[row + 1] > indptr[row]:
+                if real_t is double:
+                    double_ops.share(
+                        &data[indptr[row]], NULL, 0.0, indptr[row + 1] - indptr[row], False, &out[indptr[row]])
+                else:
+                    float_ops.share(
+                        &data[indptr[row]], NULL, 0.0, indptr[row + 1] - indptr[row], False, &out[indptr[row]])
+
+
+def add_up_sparse(
+    const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t start, Py_ssize_t stop,
+    double[::1] rows, double[::1] columns,
+):
+    """As :func:`add_up`, of CSR rows [start, stop) that the border has checked."""
+    cdef Py_ssize_t row, i
+    cdef double total
+    if start < 0 or stop >= indptr.shape[0] or rows.shape[0] < stop or data.shape[0] != indices.shape[0]:
+        raise ValueError("input, output and rows do not agree")
+    with nogil:
+        for row in range(start, stop):
+            total = 0.0
+            for i in range(indptr[row], indptr[row + 1]):
+                total += data[i]
+                columns[indices[i]] += data[i]
+            rows[row] = total
+
+
+def associate_sparse(
+    const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] rows, double total,
+    const double[::1] columns, const double[::1] inverses, double unit, Py_ssize_t start, Py_ssize_t stop,
+    real_t[::1] out,
+):
+    """As :func:`associate`, of the entries of CSR rows [start, stop)."""
+    cdef Py_ssize_t row, i, k, m
+    cdef double[RUN] column, inverse
+    if (
+        start < 0 or stop >= indptr.shape[0] or rows.shape[0] < stop or data.shape[0] != indices.shape[0]
+        or out.shape[0] != data.shape[0] or columns.shape[0] != inverses.shape[0]
+    ):
+        raise ValueError("input, output and rows do not agree")
+    with nogil:
+        for row in range(start, stop):
+            i = indptr[row]
+            while i < indptr[row + 1]:
+                m = min(<Py_ssize_t> RUN, <Py_ssize_t> indptr[row + 1] - i)
+                for k in range(m):
+                    column[k], inverse[k] = columns[indices[i + k]], inverses[indices[i + k]]
+                if real_t is double:
+                    double_ops.associate(&data[i], 1, m, &rows[row], total, column, inverse, unit, False, &out[i])
+                else:
+                    float_ops.associate(&data[i], 1, m, &rows[row], total, column, inverse, unit, False, &out[i])
+                i += m
+
+
+def divergences_sparse(
+    const double[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] rows,
+    const double[::1] columns, double total, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
+):
+    """As :func:`divergences`, of CSR rows [start, stop), by terms that are 0 where there is no entry."""
+    cdef Py_ssize_t row, i, k, m
+    cdef double[RUN] column, scratch
+    if (
+        start < 0 or stop >= indptr.shape[0] or rows.shape[0] < stop or data.shape[0] != indices.shape[0]
+        or out.shape[0] < stop
+    ):
+        raise ValueError("input, output and rows do not agree")
+    with nogil:
+        for row in range(start, stop):
+            i = indptr[row]
+            out[row] = 0.0
+            if rows[row] < 0 or (rows[row] == 0 and not _is_zero(&data[0] + i, indptr[row + 1] - i)):
+                out[row] = INFINITY
+            while i < indptr[row + 1] and rows[row] != 0 and not out[row] == INFINITY:
+                m = min(<Py_ssize_t> RUN, <Py_ssize_t> indptr[row + 1] - i)
+                for k in range(m):
+                    column[k] = columns[indices[i + k]]
+                out[row] += _divergence(&data[i], column, m, rows[row], total, kinds.KL, scratch)
+                i += m

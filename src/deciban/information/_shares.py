@@ -1,0 +1,160 @@
+"""Shares of a whole: conditional probabilities, and Bayes' theorem."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from deciban._kernels import reductions, tables
+from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows
+
+_LONG = 1 << 18  # values of a block that are but read, divided and written: 60 us
+
+
+def _shares(counts: Array, axis: int, alpha: float = 0.0, factors: Array | None = None) -> Array:
+    """Return counts + alpha, or counts times factors along the last axis, divided by their sums along an axis."""
+    shape = counts.shape
+    if not -len(shape) <= operator.index(axis) < len(shape):
+        raise np.exceptions.AxisError(axis, len(shape))
+    axis %= len(shape)
+    if not counts.flags.c_contiguous:
+        if counts.flags.f_contiguous and factors is None:
+            return _shares(counts.T, len(shape) - 1 - axis, alpha).T
+        counts = np.ascontiguousarray(counts)
+    out = np.empty(shape, real_type(counts.dtype))
+    if not counts.size:
+        return out
+    n, inner = shape[axis], math.prod(shape[axis + 1 :])
+    n_items = tables.n_items(counts.size // (n * inner), n, inner)
+    as_it_is = counts.dtype == out.dtype and counts.flags.aligned
+    if inner > 1 and not as_it_is:
+        np.copyto(out, counts)
+        counts, as_it_is = out, True
+
+    def task(start: int, stop: int) -> None:
+        if as_it_is:
+            tables.share(counts, factors, alpha, n, inner, start, stop, out)
+        else:
+            some = out.reshape(-1, n)[start:stop]
+            np.copyto(some, counts.reshape(-1, n)[start:stop])
+            tables.share(some, factors, alpha, n, 1, 0, stop - start, some)
+
+    in_blocks(n_items, counts.size // n_items, task, _LONG)
+    return out
+
+
+def _sparse_shares(X: Any) -> Any:
+    """Return CSR rows divided by their sums."""
+    found = sp.csr_matrix(X.shape)
+    found.data, found.indices, found.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
+
+    def task(start: int, stop: int) -> None:
+        tables.share_sparse(X.data, X.indptr, start, stop, found.data)
+
+    in_blocks(X.shape[0], X.nnz // max(X.shape[0], 1), task)
+    return found
+
+
+def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -> Any:
+    """Return the probability of outcomes along ``axis`` given the rest, from joint probabilities or counts.
+
+    Parameters
+    ----------
+    joint : array-like or sparse matrix
+        Joint probabilities ``P(a, b)``, or how often each pair was seen.
+    axis : int, default=-1
+        Along which the result sums to one.
+    alpha : float, default=0.0
+        Added to each entry first (Laplace smoothing); a sparse matrix takes 0 only.
+
+    Returns
+    -------
+    p : ndarray, or CSR matrix for sparse input
+        ``P(a | b) = P(a, b) / sum_a P(a, b)``; NaN where nothing was seen (sparse: no entries).
+
+    Raises
+    ------
+    ValueError
+        If alpha is negative, or not 0 for a sparse matrix, or joint is not made of real numbers.
+
+    References
+    ----------
+    T. M. Cover, J. A. Thomas, Elements of Information Theory, 2nd edition, Wiley, 2006, chapter 2.
+
+    Examples
+    --------
+    >>> from deciban.information import conditional_probability
+    >>> conditional_probability([[1, 3], [2, 2]])
+    array([[0.25, 0.75],
+           [0.5 , 0.5 ]])
+    """
+    if not alpha >= 0:
+        raise ValueError(f"alpha must not be negative, got {alpha}")
+    if sp.issparse(joint):
+        if alpha:
+            raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
+        table = _sparse_shares(rows(joint, axis, "joint"))
+        return table if axis in (-1, 1) else table.T.tocsr()
+    counts = few(numbers(joint, "joint"))
+    found = tables.share_at_once(counts, None, axis, alpha)
+    return _shares(counts, axis, alpha) if found is None else found
+
+
+def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
+    """Return the probabilities of hypotheses after an observation, ``P(h | e)`` in proportion to ``P(h) P(e | h)``.
+
+    Parameters
+    ----------
+    prior : array-like of shape (n_hypotheses,)
+        ``P(h)``.
+    likelihood : array-like of shape (n_hypotheses,) or (n_observations, n_hypotheses)
+        ``P(e | h)`` for each observation.
+    log : bool, default=False
+        Whether arguments and result are logarithms (in nats), which do not underflow.
+
+    Returns
+    -------
+    posterior : ndarray of the shape of likelihood
+        Sums to one over the hypotheses; NaN for an observation that no hypothesis allows.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of hypotheses differ, or arguments are not real numbers.
+
+    References
+    ----------
+    C. M. Bishop, Pattern Recognition and Machine Learning, Springer, 2006, section 1.2.
+
+    Examples
+    --------
+    >>> from deciban.information import bayes_posterior
+    >>> bayes_posterior([0.5, 0.5], [0.9, 0.1])
+    array([0.9, 0.1])
+    """
+    prior, likelihood = (
+        numbers(p, name).astype(np.float64, copy=False) for p, name in ((prior, "prior"), (likelihood, "likelihood"))
+    )
+    if prior.ndim != 1 or likelihood.ndim not in (1, 2) or likelihood.shape[-1:] != prior.shape:
+        raise ValueError(
+            f"prior and likelihood must agree in the number of hypotheses, got {prior.shape} and {likelihood.shape}"
+        )
+    if not log or not likelihood.size:
+        prior = np.ascontiguousarray(prior)
+        found = tables.share_at_once(likelihood, prior, -1, 0.0)
+        return _shares(likelihood, -1, factors=prior) if found is None else found
+    out = np.empty(likelihood.shape)
+    n = len(prior)
+    joint, posterior = likelihood.reshape(-1, n), out.reshape(-1, n, 1)
+
+    def task(start: int, stop: int) -> None:
+        with np.errstate(all="ignore"):
+            np.add(joint[start:stop], prior, out=posterior[start:stop, :, 0])
+        reductions.softmax(posterior, True, posterior, start, stop)
+
+    in_blocks(len(joint), n, task)
+    return out
