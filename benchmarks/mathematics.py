@@ -420,25 +420,83 @@ def _numpy_pmi(table: Any) -> Any:
     return np.log(joint / (joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)))
 
 
-# of a table of 1,000 x 1,000 positive counts: what NumPy does, and ours
-TABLES: dict[str, tuple[Any, Any]] = {
+def _scipy_mutual_information(counts: Any) -> Any:
+    joint = counts / counts.sum()
+    return scipy.special.rel_entr(joint, joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)).sum()
+
+
+def _torch_pmi(_: Any, table: Any) -> Any:
+    joint = table / table.sum()
+    return (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log_()
+
+
+def _torch_posterior(_: Any, prior: Any, likelihood: Any) -> Any:
+    joint = likelihood * prior
+    return joint.div_(joint.sum(1, keepdim=True))
+
+
+def _numpy_posterior(prior: Any, likelihood: Any) -> Any:
+    joint = likelihood * prior
+    joint /= joint.sum(axis=1, keepdims=True)
+    return joint
+
+
+def _in_torch(call: Callable[..., Any]) -> tuple[Contender, ...]:
+    return tuple(Contender(f"PyTorch {n}T", n, in_torch(call, n)) for n in (1, 2))
+
+
+# of a table of 1,000 x 1,000 positive counts: whose the reference is, it, ours, PyTorch's
+TABLES: dict[str, tuple[str, Any, Any, Any]] = {
     "conditional_probability": (
+        "NumPy",
         lambda table: table / table.sum(axis=1, keepdims=True),
         lambda table: information.conditional_probability(table, 1),
+        lambda _, table: table / table.sum(1, keepdim=True),
     ),
     "pointwise_mutual_information": (
+        "NumPy",
         _numpy_pmi,
         partial(information.pointwise_mutual_information, normalize=True),
+        _torch_pmi,
     ),
     "log_likelihood": (
+        "NumPy",
         lambda table: (table * np.log(table / table.sum(axis=1, keepdims=True))).sum(axis=1),
         lambda table: information.log_likelihood(table, table, normalize=True),
+        lambda torch, table: torch.xlogy(table, table / table.sum(1, keepdim=True)).sum(1),
     ),
     "perplexity": (
+        "SciPy",
         lambda table: np.exp(scipy.stats.entropy(table, axis=1)),
         partial(information.perplexity, normalize=True),
+        lambda torch, table: torch.special.entr(table / table.sum(1, keepdim=True)).sum(1).exp_(),
     ),
 }
+
+
+@lru_cache(maxsize=1)
+def observations(quick: bool, shape: tuple[int, int], log: bool) -> tuple[Any, Any]:
+    """Return prior probabilities and likelihoods, or their logarithms."""
+    rng = np.random.default_rng(0)
+    found = rng.dirichlet(np.ones(shape[1])), rng.random((shape[0] // 100 if quick else shape[0], shape[1])) + 1e-9
+    return (np.log(found[0]), np.log(found[1])) if log else found
+
+
+def _posterior(shape: tuple[int, int], log: bool) -> Problem:
+    ours = partial(information.bayes_posterior, log=log)
+    if log:
+        reference = plain(lambda prior, likelihood: scipy.special.log_softmax(likelihood + prior, axis=1))
+        torch = _in_torch(lambda torch, prior, likelihood: torch.log_softmax(likelihood + prior, 1))
+    else:
+        reference, torch = plain(_numpy_posterior), _in_torch(_torch_posterior)
+    return Problem(
+        "information",
+        f"bayes_posterior{' of logarithms' if log else ''}, {shape[0]:,} x {shape[1]:,}",
+        partial(observations, shape=shape, log=log),
+        (*_against("SciPy" if log else "NumPy", reference, ours), *torch),
+        close,
+        n_bytes=2 * shape[0] * shape[1] * 8,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -491,11 +549,14 @@ OTHERS = (
     (
         "mutual_information, 1,000 x 1,000",
         contingency,
-        _against("scikit-learn", _mutual_info_score, partial(information.mutual_information, normalize=True)),
+        (
+            *_against("scikit-learn", _mutual_info_score, partial(information.mutual_information, normalize=True)),
+            Contender("SciPy", 1, plain(_scipy_mutual_information)),
+        ),
     ),
     *(
-        (f"{name}, 1,000 x 1,000", positive, _against("NumPy", plain(reference), ours))
-        for name, (reference, ours) in TABLES.items()
+        (f"{name}, 1,000 x 1,000", positive, (*_against(peer, plain(reference), ours), *_in_torch(torch)))
+        for name, (peer, reference, ours, torch) in TABLES.items()
     ),
     *(
         (f"{name}, 11,314 x 130,107, sparse", documents, _against("SciPy", plain(reference), ours))
@@ -522,6 +583,7 @@ PROBLEMS = [
         close,
     ),
     *(Problem("information", name, make, contenders, close) for name, make, contenders in OTHERS),
+    *(_posterior(shape, log) for shape in SHAPES for log in (False, True)),
     *(
         _affine_problem(name, shape, dtype)
         for name, shape in (
