@@ -1,3 +1,6 @@
 from typing import Any
 
 def rows(X: Any, W: Any, b: Any, is_softmax: bool, start: int, stop: int, out: Any) -> None: ...
+def sparse_rows(
+    data: Any, indices: Any, indptr: Any, W: Any, b: Any, is_softmax: bool, start: int, stop: int, out: Any
+) -> None: ...

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from deciban._arrays import csr_parts, to_csr
-from deciban._kernels import affine, elementwise, posterior, reductions
+from deciban._kernels import affine
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
 
@@ -56,25 +56,13 @@ def _dense(X: Array, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
 
 def _sparse(X: Any, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
     data, indices, indptr = csr_parts(to_csr(X))
-    data = data.astype(np.float64, copy=False)
-    table, offset = W.astype(np.float64, copy=False), b.astype(np.float64, copy=False)
-    joint = out if out.dtype == np.float64 else np.empty(out.shape)
+    data = data.astype(out.dtype, copy=False)
+    offset = b.astype(np.float64, copy=False)
     n_rows = max(64, _CELLS // W.shape[1])
     blocks = cut(len(out), max(1, min(n_rows, BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
-    largest = np.empty(0, np.intp)
 
     def task(block: int, _: int) -> None:
-        start, stop = blocks[block]
-        shape = table, offset, False, 0.0, posterior.JOINT
-        posterior.sparse_rows(data, indices, indptr, *shape, start, stop, joint, largest)
-        if joint is not out:
-            out[start:stop] = joint[start:stop]
-        part = out[start:stop]
-        if is_softmax:
-            part3 = part[:, :, np.newaxis]
-            reductions.softmax(part3, False, part3, 0, len(part))
-        else:
-            elementwise.expit(part, out=part)
+        affine.sparse_rows(data, indices, indptr, W, offset, is_softmax, *blocks[block], out)
 
     run_blocks(task, len(blocks))
 
