@@ -25,6 +25,9 @@ Shapes: X (n_samples, n_features); parameters are the generator's and the discri
 batch: `Plan.work` numbers.
 Cost: 8 flops a parameter of D and 6 of G and row for each discriminator's step, as many for each generator's.
 
+Edge cases: the last batch may be shorter; the loss of a score of any size is made without overflow; what is not finite
+goes through, to the losses.
+
 Sources: I. Goodfellow et al., Generative adversarial nets, NIPS 2014; M. Arjovsky, S. Chintala, L. Bottou, Wasserstein
 generative adversarial networks, ICML 2017; T. Miyato et al., Spectral normalization for generative adversarial
 networks, ICLR 2018; Y. Yazici et al., The unusual effectiveness of averaging in GAN training, ICLR 2019; M. Mirza, S.

@@ -17,6 +17,8 @@ and 2.2 on two.
 Edge cases: indices may be unsorted and repeated. What is wrong with the input is reported, not raised: MALFORMED (a row
 pointer or an index out of range; nothing is read or written there), NONFINITE, NEGATIVE, WIDE (a value or a sum that is
 no whole number below 65,536, and what else is wrong is not known: to be done in double precision).
+
+Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), chapter 13.
 """
 
 from libc.string cimport memset

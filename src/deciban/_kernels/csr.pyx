@@ -4,6 +4,10 @@ A CSR matrix of shape (n_rows, n_cols) is `indptr` of n_rows + 1 non-decreasing 
 more than the length of `indices` and `data`; row i holds `data[indptr[i]:indptr[i+1]]` in columns `indices[...]`, each
 in [0, n_cols). Kernels index with these numbers, so they are checked once, here, before any of them is used.
 
+Edge cases: no rows, no columns and no entries are fine; indices may be unsorted and repeated, and there may be more
+entries than `indptr` tells of. What is wrong is raised as ValueError that names the number; whether all of `data` is
+finite is the answer, and what to do about it the caller's to say.
+
 Cost: one read of `indptr` and `indices` (4 or 8 bytes an entry), one read of `data`; no writes. Bounded by memory
 bandwidth: 1.8M entries take about 0.5 ms.
 """

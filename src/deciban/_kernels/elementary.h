@@ -1,7 +1,8 @@
 /* Exponential and logarithm that a compiler can turn into vector code: no branch, no table, no call.
  *
- * Included once for each real type: REAL is double or float (REAL_IS_FLOAT). Both functions are right at 0, at infinities,
- * NaN and denormal numbers, and within 2 ulp elsewhere.
+ * Included by files that are compiled once for each real type: `real` is double, or float with REAL_IS_FLOAT. exp_point()
+ * and log_point() are right at 0, at infinities, NaN and denormal numbers, and within 2 units in the last place elsewhere;
+ * what the others are for is said with them.
  *
  *   exp(x) = 2^n exp(r), |r| <= ln(2)/2, the minimax polynomial 1 + r + r^2 q(r); ln(2) in two parts (Cody and Waite,
  *     Software Manual for the Elementary Functions, 1980). Where the result may be denormal, 2^n goes on in two steps, so

@@ -1,6 +1,6 @@
 /* Terms of entropies and divergences, one at a time: x log(x), x log(y), x log(x / y), x log(x / y) - x + y, of double
  * nearly to the last place, of float computed in double. "usual" forms are for positive finite numbers, "point" forms for
- * all. Included after elementary.h, whose REAL it shares.
+ * all. Included after elementary.h, whose `real` it shares.
  */
 #ifdef REAL_IS_FLOAT
 /* x log(x / y) and the like of float numbers: computed in double, as SciPy does, and rounded once. Both are positive and

@@ -60,8 +60,8 @@ static int pack(const double *scores, ptrdiff_t n_features, ptrdiff_t n_classes,
         for (ptrdiff_t i = 0; i < n; i += 2) {                                                                         \
             vector a = prefix##_loadu_si##bits((const void *)(cells + rows[i] * stride));                              \
             vector b = prefix##_loadu_si##bits((const void *)(cells + rows[i + 1] * stride));                          \
-            __builtin_prefetch(cells + next[i] * stride);                                                                        \
-            __builtin_prefetch(cells + next[i + 1] * stride);                                                                    \
+            __builtin_prefetch(cells + next[i] * stride);                                                              \
+            __builtin_prefetch(cells + next[i + 1] * stride);                                                          \
             int32_t pair;                                                                                              \
             memcpy(&pair, x + i, sizeof(pair));                                                                        \
             vector both = prefix##_set1_epi32(pair);                                                                   \

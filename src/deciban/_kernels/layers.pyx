@@ -21,6 +21,7 @@ Kernels cimport the functions that layers.pxd lists; `def` functions check shape
 
 Cost: 2 n_in n_out flops a row for each of forward, dW and delta (none for the first layer), by products.pyx; the CSR
 product is O(n_entries n_out). BLAS may use threads of its own: call from several threads only where it is held to one.
+Edge cases: no rows are fine; what is not finite goes through, to the loss. An entropy's -log(p) counts up to a limit.
 Source: I. Goodfellow, Y. Bengio, A. Courville, Deep Learning (2016), chapters 6.5 and 8; D. P. Kingma, J. Ba, Adam: a
 method for stochastic optimization, ICLR 2015; I. Sutskever et al., On the importance of initialization and momentum in
 deep learning, ICML 2013; D. Hendrycks, K. Gimpel, Gaussian error linear units (2016).

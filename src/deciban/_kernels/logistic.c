@@ -2,6 +2,8 @@
  *
  * Rows are taken four at a time, so that a line of the vector is read (and written) once for four of X. A sum's order is
  * the compiler's for the tier, the same for every call.
+ *
+ * Cost: 2 flops and one read a number of X for X w, as many for X^T v; the vector stays in cache.
  */
 #include "logistic.h"
 

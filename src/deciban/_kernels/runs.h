@@ -1,5 +1,5 @@
 /* Runs of values that stay in the first cache between two loops over them: the largest, their exponentials, their sums, and a
- * way for results around the caches. Included after elementary.h, whose REAL it shares.
+ * way for results around the caches. Included after elementary.h, whose `real` it shares.
  *
  * Cost: an exponential is 17 (double) or 11 (float) multiplications and additions, with AVX-512 10 or 7 (lanes.h).
  */

@@ -1,5 +1,6 @@
 /* Instruction-set tiers: the same C file is compiled for each (-DTIER=baseline, v3, v4) and exports one table of
- * functions named <table>_<tier>; TIER_SELECT picks the best that the processor runs, once, at import.
+ * functions named <table>_<tier>; <table>_select(), which TIER_DECLARE makes, picks the best that the processor runs, once,
+ * at import.
  *
  * The environment variable DECIBAN_CPU=baseline|v3|v4 asks for a lower tier than the best (tests cover all that way).
  * A tier the processor lacks is never chosen.

@@ -19,6 +19,9 @@ one batch, whatever n_samples is: `Plan.work` numbers. A CSR batch meets the enc
 forward and backward; its optimiser still moves all of W, as Adam's moments move where the gradient is zero.
 Cost: 6 flops a parameter and row.
 
+Edge cases: the last batch may be shorter; a row of zeros goes into the encoder as zeros (MULTINOMIAL); v never falls
+below LEAST_LOG_VARIANCE; what is not finite goes through, to the losses.
+
 Sources: D. P. Kingma, M. Welling, Auto-encoding variational Bayes, ICLR 2014; Y. Burda, R. Grosse, R. Salakhutdinov,
 Importance weighted autoencoders, ICLR 2016; I. Higgins et al., beta-VAE, ICLR 2017; D. Liang et al., Variational
 autoencoders for collaborative filtering, WWW 2018 (the multinomial likelihood, rows of unit length into the encoder).
