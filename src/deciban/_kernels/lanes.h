@@ -1,7 +1,7 @@
 /* Exponentials and logarithms a whole AVX-512 register at a time: a compiler does not find by itself that a table fits into
  * registers.
  *
- * Included after elementary.h, whose REAL it shares; where HAVE_LANES is not defined, exp_raised() and log_brief() there do
+ * Included after elementary.h, whose `real` it shares; where HAVE_LANES is not defined, exp_raised() and log_brief() there do
  * the work.
  *
  *   exp(x) = 2^n 2^(j/16) e^r, |r| <= ln(2)/32: a polynomial of half the degree that |r| <= ln(2)/2 asks for. The powers
@@ -18,11 +18,22 @@
 #include <immintrin.h>
 #define HAVE_LANES
 
-/* The bits of 2^(j/16) 2^RAISE, less j where N = 16 n + j will be added. */
+/* What differs between the types: names of operations (AS_ keeps the bits, TO_ the value), tables, and the factors of the
+ * polynomials, the highest power's first. `powers` are the bits of 2^(j/16) 2^RAISE, less j where N = 16 n + j will be added;
+ * LEAST_FRACTION those of 45/64. */
 #ifdef REAL_IS_FLOAT
 typedef __m512 lanes;
+typedef __mmask16 some_lanes;
 #define LANES 16
 #define VECTOR(operation) _mm512_##operation##_ps
+#define BITS(operation) _mm512_##operation##_epi32
+#define AS_BITS _mm512_castps_si512
+#define AS_REAL _mm512_castsi512_ps
+#define TO_REAL _mm512_cvtepi32_ps
+#define SIGN_BITS _mm512_movepi32_mask
+#define ABOVE(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
+#define EQUAL(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
+#define LEAST_FRACTION 0x3f340000
 #define LN2_16TH_HIGH 0x1.62e43p-5f
 #define LN2_16TH_LOW (-0x1.05c61p-33f)
 static const bits powers[16] = {
@@ -32,28 +43,6 @@ static const real powers_low[16] = {
     0, 0x1.8d96d2p-25f, -0x1.9c0c22p-27f, 0x1.964902p-25f, 0x1.125002p-25f, 0x1.370be4p-25f, -0x1.0a3552p-25f,
     -0x1.00d8acp-27f, 0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f, -0x1.f9c306p-27f,
     -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f};
-
-/* The table's value at the last 4 bits of n. */
-static inline lanes chosen(const real *table, __m512i n) { return _mm512_permutexvar_ps(n, _mm512_loadu_ps(table)); }
-
-static inline lanes power(lanes shifted, lanes *low) {
-    __m512i n = _mm512_castps_si512(shifted);
-    *low = chosen(powers_low, n);
-    __m512i high = _mm512_permutexvar_epi32(n, _mm512_loadu_si512(powers));
-    return _mm512_castsi512_ps(_mm512_add_epi32(high, _mm512_slli_epi32(n, MANTISSA - 4)));
-}
-
-/* (e^r - 1 - r) / r for |r| <= ln(2) / 32. */
-static inline lanes exp_rest_lanes(lanes r) {
-    lanes p = VECTOR(set1)(0x1.55583cp-3f);
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.00022p-1f));
-    return VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.a25aaep-31f));
-}
-
-static inline __mmask16 negative_lanes(lanes x) { return _mm512_movepi32_mask(_mm512_castps_si512(x)); }
-static inline __mmask16 above_lanes(lanes a, lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
-static inline __mmask16 equal_lanes(lanes a, lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
-
 static const real inverses[16] = {
     0x1.642c86p0f, 0x1.555556p0f, 0x1.47ae14p0f, 0x1.3b13b2p0f, 0x1.2f684cp0f, 0x1.24924ap0f, 0x1.1a7b96p0f,
     0x1.111112p0f, 0x1.08421p0f, 1, 0x1.e1e1e2p-1f, 0x1.c71c72p-1f, 0x1.af286cp-1f, 0x1.99999ap-1f, 0x1.861862p-1f,
@@ -62,28 +51,28 @@ static const real inverse_logs[16] = {
     -0x1.522ae2p-2f, -0x1.269624p-2f, -0x1.f991c4p-3f, -0x1.a93ed8p-3f, -0x1.5bf408p-3f, -0x1.1178eep-3f,
     -0x1.9335e4p-4f, -0x1.08599ap-4f, -0x1.0415c8p-5f, 0, 0x1.f0a30ap-5f, 0x1.e27074p-4f, 0x1.5ff306p-3f,
     0x1.c8ff7ap-3f, 0x1.1675cap-2f, 0x1.4618bap-2f};
+static const real exp_rest_factors[] = {0x1.55583cp-3f, 0x1.00022p-1f, -0x1.a25aaep-31f};
+static const real log_rest_factors[] = {0x1.98ad2cp-3f, -0x1.002814p-2f, 0x1.555566p-2f, -0x1.fffffep-2f, 1};
 
-/* log(1 + r) / r for r in [-0.0295, 1/32]. */
-static inline lanes log_rest_lanes(lanes r) {
-    lanes p = VECTOR(set1)(0x1.98ad2cp-3f);
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.002814p-2f));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.555566p-2f));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(-0x1.fffffep-2f));
-    return VECTOR(fmadd)(p, r, VECTOR(set1)(1));
-}
+/* The table's value at the last 4 bits of n. */
+static inline lanes chosen(const real *table, __m512i n) { return _mm512_permutexvar_ps(n, _mm512_loadu_ps(table)); }
 
-/* x = 2^k m as m and k 2^MANTISSA, and in the last 4 bits of n the place of m's inverse. */
-static inline lanes fraction_lanes(lanes x, lanes *k, __m512i *n) {
-    __m512i b = _mm512_castps_si512(x), apart = _mm512_sub_epi32(b, _mm512_set1_epi32(0x3f340000));
-    __m512i whole = _mm512_and_si512(apart, _mm512_set1_epi32(-(1 << MANTISSA)));
-    *n = _mm512_srli_epi32(apart, MANTISSA - 4);
-    *k = _mm512_cvtepi32_ps(whole);
-    return _mm512_castsi512_ps(_mm512_sub_epi32(b, whole));
+static inline __m512i chosen_bits(const bits *table, __m512i n) {
+    return _mm512_permutexvar_epi32(n, _mm512_loadu_si512(table));
 }
 #else
 typedef __m512d lanes;
+typedef __mmask8 some_lanes;
 #define LANES 8
 #define VECTOR(operation) _mm512_##operation##_pd
+#define BITS(operation) _mm512_##operation##_epi64
+#define AS_BITS _mm512_castpd_si512
+#define AS_REAL _mm512_castsi512_pd
+#define TO_REAL _mm512_cvtepi64_pd
+#define SIGN_BITS _mm512_movepi64_mask
+#define ABOVE(a, b) _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ)
+#define EQUAL(a, b) _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ)
+#define LEAST_FRACTION 0x3fe6800000000000
 #define LN2_16TH_HIGH 0x1.62e42fefa39efp-5
 #define LN2_16TH_LOW 0x1.abc9e3b39803fp-60
 static const bits powers[16] = {
@@ -96,33 +85,6 @@ static const real powers_low[16] = {
     0x1.59f48a72a4c6cp-55, 0x1.690cebb7aafbp-56, 0x1.063e1e21c5409p-54, -0x1.3b3efbf5e2229p-54,
     -0x1.b32dcb94da51dp-56, 0x1.db72fc1f0eab4p-55, 0x1.1affc2b91ce27p-56, 0x1.c1a7792cb3386p-55,
     0x1.36eae30af0cb3p-56, 0x1.4a385a63d07a7p-56, -0x1.ff7128fd391f1p-55};
-
-/* The table's value at the last 4 bits of n. */
-static inline lanes chosen(const real *table, __m512i n) {
-    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), n, _mm512_loadu_pd(table + 8));
-}
-
-static inline lanes power(lanes shifted, lanes *low) {
-    __m512i n = _mm512_castpd_si512(shifted);
-    *low = chosen(powers_low, n);
-    __m512i high = _mm512_permutex2var_epi64(_mm512_loadu_si512(powers), n, _mm512_loadu_si512(powers + 8));
-    return _mm512_castsi512_pd(_mm512_add_epi64(high, _mm512_slli_epi64(n, MANTISSA - 4)));
-}
-
-/* (e^r - 1 - r) / r for |r| <= ln(2) / 32. */
-static inline lanes exp_rest_lanes(lanes r) {
-    lanes p = VECTOR(set1)(0x1.6c1878922a02cp-10);
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.11126edc06763p-7));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.5555555433415p-5));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.5555555405539p-3));
-    p = VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.0000000000007p-1));
-    return VECTOR(fmadd)(p, r, VECTOR(set1)(0x1.429f150538a67p-49));
-}
-
-static inline __mmask8 negative_lanes(lanes x) { return _mm512_movepi64_mask(_mm512_castpd_si512(x)); }
-static inline __mmask8 above_lanes(lanes a, lanes b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
-static inline __mmask8 equal_lanes(lanes a, lanes b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
-
 static const real inverses[16] = {
     0x1.642c8590b2164p0, 0x1.5555555555555p0, 0x1.47ae147ae147bp0, 0x1.3b13b13b13b14p0, 0x1.2f684bda12f68p0,
     0x1.2492492492492p0, 0x1.1a7b9611a7b96p0, 0x1.1111111111111p0, 0x1.0842108421084p0, 1, 0x1.e1e1e1e1e1e1ep-1,
@@ -132,27 +94,54 @@ static const real inverse_logs[16] = {
     -0x1.5bf406b543dbp-3, -0x1.1178e8227e47ap-3, -0x1.9335e5d594988p-4, -0x1.08598b59e3a06p-4, -0x1.0415d89e7444p-5,
     0, 0x1.f0a30c01162a8p-5, 0x1.e27076e2af2eap-4, 0x1.5ff3070a793d6p-3, 0x1.c8ff7c79a9a2p-3, 0x1.1675cababa60fp-2,
     0x1.4618bc21c5ec2p-2};
+static const real exp_rest_factors[] = {0x1.6c1878922a02cp-10, 0x1.11126edc06763p-7, 0x1.5555555433415p-5,
+    0x1.5555555405539p-3, 0x1.0000000000007p-1, 0x1.429f150538a67p-49};
+static const real log_rest_factors[] = {0x1.c4efbeeb0acb6p-4, -0x1.005f92ea0d05ep-3, 0x1.2492bd56dbb07p-3,
+    -0x1.5555475c2518ep-3, 0x1.9999998d8bb07p-3, -0x1.0000000053f14p-2, 0x1.55555555557afp-2, -0x1.ffffffffffff6p-2, 1};
 
-/* log(1 + r) / r for r in [-0.0295, 1/32], by pairs of coefficients: one after the other they would wait for each other. */
-static inline lanes log_rest_lanes(lanes r) {
-    lanes z = VECTOR(mul)(r, r);
-    lanes a = VECTOR(fmadd)(VECTOR(set1)(0x1.c4efbeeb0acb6p-4), r, VECTOR(set1)(-0x1.005f92ea0d05ep-3));
-    lanes b = VECTOR(fmadd)(VECTOR(set1)(0x1.2492bd56dbb07p-3), r, VECTOR(set1)(-0x1.5555475c2518ep-3));
-    lanes c = VECTOR(fmadd)(VECTOR(set1)(0x1.9999998d8bb07p-3), r, VECTOR(set1)(-0x1.0000000053f14p-2));
-    lanes d = VECTOR(fmadd)(VECTOR(set1)(0x1.55555555557afp-2), r, VECTOR(set1)(-0x1.ffffffffffff6p-2));
-    d = VECTOR(fmadd)(VECTOR(fmadd)(VECTOR(fmadd)(a, z, b), z, c), z, d);
-    return VECTOR(fmadd)(d, r, VECTOR(set1)(1));
+static inline lanes chosen(const real *table, __m512i n) {
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), n, _mm512_loadu_pd(table + 8));
 }
+
+static inline __m512i chosen_bits(const bits *table, __m512i n) {
+    return _mm512_permutex2var_epi64(_mm512_loadu_si512(table), n, _mm512_loadu_si512(table + 8));
+}
+#endif
+
+static inline some_lanes negative_lanes(lanes x) { return SIGN_BITS(AS_BITS(x)); }
+static inline some_lanes above_lanes(lanes a, lanes b) { return ABOVE(a, b); }
+static inline some_lanes equal_lanes(lanes a, lanes b) { return EQUAL(a, b); }
+
+static inline lanes power(lanes shifted, lanes *low) {
+    __m512i n = AS_BITS(shifted);
+    *low = chosen(powers_low, n);
+    return AS_REAL(BITS(add)(chosen_bits(powers, n), BITS(slli)(n, MANTISSA - 4)));
+}
+
+#define POLYNOMIAL(factors, r) polynomial(factors, sizeof factors / sizeof factors[0], r)
+static inline lanes polynomial(const real *factors, int n, lanes r) {
+    lanes p = VECTOR(set1)(factors[0]);
+#pragma GCC unroll 16
+    for (int i = 1; i < n; i++) {
+        p = VECTOR(fmadd)(p, r, VECTOR(set1)(factors[i]));
+    }
+    return p;
+}
+
+/* (e^r - 1 - r) / r for |r| <= ln(2) / 32. */
+static inline lanes exp_rest_lanes(lanes r) { return POLYNOMIAL(exp_rest_factors, r); }
+
+/* log(1 + r) / r for r in [-0.0295, 1/32]. */
+static inline lanes log_rest_lanes(lanes r) { return POLYNOMIAL(log_rest_factors, r); }
 
 /* x = 2^k m as m and k 2^MANTISSA, and in the last 4 bits of n the place of m's inverse. */
 static inline lanes fraction_lanes(lanes x, lanes *k, __m512i *n) {
-    __m512i b = _mm512_castpd_si512(x), apart = _mm512_sub_epi64(b, _mm512_set1_epi64(0x3fe6800000000000));
-    __m512i whole = _mm512_and_si512(apart, _mm512_set1_epi64(-((int64_t)1 << MANTISSA)));
-    *n = _mm512_srli_epi64(apart, MANTISSA - 4);
-    *k = _mm512_cvtepi64_pd(whole);
-    return _mm512_castsi512_pd(_mm512_sub_epi64(b, whole));
+    __m512i b = AS_BITS(x), apart = BITS(sub)(b, BITS(set1)(LEAST_FRACTION));
+    __m512i whole = _mm512_and_si512(apart, BITS(set1)(-((signed_bits)1 << MANTISSA)));
+    *n = BITS(srli)(apart, MANTISSA - 4);
+    *k = TO_REAL(whole);
+    return AS_REAL(BITS(sub)(b, whole));
 }
-#endif
 
 /* The first n lanes, of at most LANES. */
 static inline unsigned first_lanes(ptrdiff_t n) { return n < LANES ? (1u << n) - 1 : (1u << LANES) - 1; }
