@@ -357,6 +357,32 @@ def test_threads_do_not_change_a_bit(name, dtype):
 # --- joint log-likelihoods, products ---------------------------------------------------------------------------------
 
 
+def test_normalize_log_joint_writes_where_it_is_told():
+    x = np.random.default_rng(0).normal(0, 3, (300, 7))
+    expected = special.normalize_log_joint(x)
+    out = np.empty_like(x), np.empty_like(x)
+    found = special.normalize_log_joint(x, out=out)
+    assert found[0] is out[0]
+    assert found[1] is out[1]
+    for got, want in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+    fixed = np.empty_like(x)
+    fixed.flags.writeable = False
+    for bad in (
+        (out[0], out[0]),
+        (out[0], x),
+        (x, out[1]),
+        (out[0], out[1][:5]),
+        (out[0].astype(np.float32), out[1]),
+        (out[0], np.asfortranarray(out[1])),
+        (fixed, out[1]),
+        (out[0], out[1].tolist()),
+    ):
+        with pytest.raises(ValueError, match="out must be two C-contiguous arrays of float64 of shape"):
+            special.normalize_log_joint(x, out=bad)
+    np.testing.assert_array_equal(out[0], expected[0])
+
+
 @quiet
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())

@@ -365,7 +365,7 @@ def log_softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
     return _softmax(x, axis, out, log=True)
 
 
-def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
+def normalize_log_joint(jll: Any, *, out: tuple[Array, Array] | None = None) -> tuple[Array, Array, Array]:
     """Return log-posteriors, posteriors and the most probable class of rows of joint log-likelihoods.
 
     ``log P(y | x) = log P(x, y) - log sum_y P(x, y)``, in one pass over the rows.
@@ -374,6 +374,9 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     ----------
     jll : array-like of shape (n_samples, n_classes)
         Joint log-likelihoods ``log P(x, y)``, in nats.
+    out : (ndarray, ndarray), default=None
+        Where to write the first two results: C-contiguous, of their shape and dtype, none of them in the memory of the
+        other or of jll. New memory can take as long as the work does.
 
     Returns
     -------
@@ -387,7 +390,7 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     Raises
     ------
     ValueError
-        If jll is not a two-dimensional array of real numbers with a column.
+        If jll is not a two-dimensional array of real numbers with a column, or ``out`` cannot be written to.
 
     References
     ----------
@@ -405,11 +408,23 @@ def normalize_log_joint(jll: Any) -> tuple[Array, Array, Array]:
     if real[0].ndim != 2 or real[0].shape[1] == 0:
         raise ValueError(f"jll must be of shape (n_samples, n_classes), got shape {np.shape(jll)}")
     x = np.ascontiguousarray(real[0])
-    log_posterior, posterior_ = np.empty_like(x), np.empty_like(x)
+    log_posterior, posterior = (np.empty_like(x), np.empty_like(x)) if out is None else out
+    for array, other in ((log_posterior, posterior), (posterior, x), (log_posterior, x)):
+        if not (
+            isinstance(array, np.ndarray)
+            and array.shape == x.shape
+            and array.dtype == x.dtype
+            and array.flags.carray
+            and not np.may_share_memory(array, other)
+        ):
+            raise ValueError(
+                f"out must be two C-contiguous arrays of {x.dtype} of shape {x.shape}, which share no memory with each "
+                "other or jll"
+            )
     largest = np.empty(len(x), np.intp)
 
     if len(x):
         kernel = reductions.softmax_pair
-        outputs = log_posterior, posterior_, largest
+        outputs = log_posterior, posterior, largest
         _in_pieces(len(x), x.shape[1], lambda start, stop: kernel(x, *outputs, start, stop))
-    return log_posterior, posterior_, largest
+    return log_posterior, posterior, largest
