@@ -162,24 +162,21 @@ def measure(
 def _by_row(measure: int, P: Array, Q: Array, normalize: bool, weights: Array) -> Array:
     """Measure dense rows in float64; Q may have one row."""
     out = np.empty(len(P))
-    blocks = cut(len(out), max(1, BLOCK // max(P.shape[1], 1), len(out) // BLOCKS))
 
-    def task(block: int, _: int) -> None:
-        divergences.dense_rows(measure, P, Q, normalize, weights, *blocks[block], out)
+    def task(start: int, stop: int) -> None:
+        divergences.dense_rows(measure, P, Q, normalize, weights, start, stop, out)
 
-    run_blocks(task, len(blocks))
+    in_blocks(len(P), P.shape[1], task)
     return out
 
 
 def logarithms(P: Array) -> Array:
     """Return log P, without warnings."""
     out = np.empty_like(P)
-    blocks = cut(len(P), max(1, BLOCK // max(P.shape[1], 1)))
 
-    def task(block: int, _: int) -> None:
-        some = slice(*blocks[block])
+    def task(start: int, stop: int) -> None:
         with np.errstate(all="ignore"):
-            np.log(P[some], out=out[some])
+            np.log(P[start:stop], out=out[start:stop])
 
-    run_blocks(task, len(blocks))
+    in_blocks(len(P), P.shape[1], task)
     return out
