@@ -22,7 +22,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from deciban._kernels.special cimport (
-    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select,
+    divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select, kind_of,
 )
 from deciban._kernels.types cimport real_t
 
@@ -52,7 +52,7 @@ cdef double _measure(
         if weights != NULL:
             found = double_ops.weighted[measure](p, q, weights, n, a, b)
         else:
-            found = double_ops.sums[_kind(measure, normalize)](p, q, n, a, b)
+            found = double_ops.sums[kind_of(measure, normalize)](p, q, n, a, b)
     else:
         if normalize:
             a, b = float_ops.inverse(p, n), float_ops.inverse(q, n)
@@ -61,13 +61,8 @@ cdef double _measure(
         if weights != NULL:
             found = float_ops.weighted[measure](p, q, weights, n, a, b)
         else:
-            found = float_ops.sums[_kind(measure, normalize)](p, q, n, a, b)
+            found = float_ops.sums[kind_of(measure, normalize)](p, q, n, a, b)
     return 0.5 * found if measure == kinds.JS else found
-
-
-cdef inline int _kind(int measure, bint normalize) noexcept nogil:
-    """Of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel."""
-    return kinds.KL_OF_WHOLE if normalize and measure == kinds.KL else measure
 
 
 cdef void _share(const real_t* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, real_t* out) noexcept nogil:
@@ -109,9 +104,9 @@ cdef void _measure_short(
         _repeat(Q, n_rows, n, q_scratch)
         q = q_scratch
     if real_t is double:
-        ordinary = double_ops.terms[_kind(measure, normalize)](p, q, n_rows * n, terms)
+        ordinary = double_ops.terms[kind_of(measure, normalize)](p, q, n_rows * n, terms)
     else:
-        ordinary = float_ops.terms[_kind(measure, normalize)](p, q, n_rows * n, terms)
+        ordinary = float_ops.terms[kind_of(measure, normalize)](p, q, n_rows * n, terms)
     if not ordinary:
         for row in range(n_rows):
             out[row] = _measure(measure, P + row * n, Q + row * q_step, NULL, n, normalize)
@@ -244,8 +239,7 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
 
 
 def pairs(
-    int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, bint normalize, Py_ssize_t start, Py_ssize_t stop,
-    double[:, ::1] out,
+    int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out,
 ):
     """Write the measure of rows [start, stop) of P with every row of Q to out, (n_rows of P, n_rows of Q)."""
     cdef Py_ssize_t i, j, n = P.shape[1]
@@ -254,4 +248,4 @@ def pairs(
     with nogil:
         for i in range(start, stop):
             for j in range(Q.shape[0]):
-                out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], NULL, n, normalize) if n else 0.0
+                out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], NULL, n, False) if n else 0.0

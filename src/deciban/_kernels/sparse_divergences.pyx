@@ -18,7 +18,7 @@ cimport deciban._kernels.special as kinds
 from libc.math cimport INFINITY, NAN, fabs, isfinite
 from libc.stdlib cimport calloc, free, malloc
 
-from deciban._kernels.special cimport divergences_double_ops, divergences_double_select
+from deciban._kernels.special cimport divergences_double_ops, divergences_double_select, kind_of
 from deciban._kernels.types cimport index_t
 
 cdef const divergences_double_ops* ops = divergences_double_select()
@@ -90,11 +90,6 @@ cdef double _of_others(
     return total
 
 
-cdef inline int _kind(int measure, bint normalize) noexcept nogil:
-    """As in divergences.pyx."""
-    return kinds.KL_OF_WHOLE if normalize and measure == kinds.KL else measure
-
-
 cdef inline double _terms(
     int measure, const double* p, const double* q, const double* weights, Py_ssize_t n, double a, double b,
     bint normalize,
@@ -108,7 +103,7 @@ cdef inline double _terms(
     if weights != NULL:
         found = ops.weighted[measure](p, q, weights, n, a, b)
     else:
-        found = ops.sums[_kind(measure, normalize)](p, q, n, a, b)
+        found = ops.sums[kind_of(measure, normalize)](p, q, n, a, b)
     return 0.5 * found if measure == kinds.JS else found
 
 
@@ -171,7 +166,7 @@ def absences(
             for i in range(m):
                 here[i] = scale * one[start + i]
             # in one go, unless there is something unusual, or infinite
-            if weighted or not ops.terms[_kind(measure, normalize)](p, q, m, &absent[start]):
+            if weighted or not ops.terms[kind_of(measure, normalize)](p, q, m, &absent[start]):
                 for i in range(m):
                     absent[start + i] = _terms(
                         measure, p + i, q + i, &weights[start + i] if weighted else NULL, 1, 1.0, 1.0, normalize)

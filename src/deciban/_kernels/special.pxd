@@ -146,3 +146,7 @@ cdef extern from "special.h":
     const divergences_float_ops* divergences_float_select() noexcept nogil
     const tables_double_ops* tables_double_select() noexcept nogil
     const tables_float_ops* tables_float_select() noexcept nogil
+
+cdef inline int kind_of(int measure, bint normalize) noexcept nogil:
+    # Of sums of 1 the terms that cannot be negative make the same divergence, with nothing to cancel.
+    return KL_OF_WHOLE if normalize and measure == KL else measure

@@ -139,7 +139,7 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))
 
         def task(block: int, _: int) -> None:
-            divergences.pairs(divergences.JS, P, Q, False, *blocks[block], out)
+            divergences.pairs(divergences.JS, P, Q, *blocks[block], out)
 
         run_blocks(task, len(blocks))
     _without_rows_of_zero(out, P, Q, normalize)
