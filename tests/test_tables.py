@@ -240,6 +240,52 @@ def test_few_numbers_and_many_have_the_same_bits():
     np.testing.assert_array_equal(pointwise_mutual_information(x, normalize=True), out)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 4), (700, 40), (3000, 9), (40, 5, 300)])
+def test_results_are_written_where_they_are_told(shape, dtype):
+    x = np.random.default_rng(5).random(shape).astype(dtype) + dtype(0.1)
+    prior = x.reshape(-1, shape[-1])[0].copy()
+    matrix = x.reshape(-1, shape[-1])
+    calls = [
+        (x, lambda x, out, axis=axis: conditional_probability(x, axis, alpha=0.5, out=out)) for axis in range(x.ndim)
+    ]
+    calls += [(matrix, lambda x, out, log=log: bayes_posterior(prior, x, log=log, out=out)) for log in (False, True)]
+    calls += [(matrix, lambda x, out: pointwise_mutual_information(x, normalize=True, out=out))]
+    for given_, call in calls:
+        want = call(given_, None)
+        assert want.dtype == dtype
+        out = np.full_like(given_, np.nan)
+        assert call(given_, out) is out
+        np.testing.assert_array_equal(out, want)
+        np.testing.assert_array_equal(call(np.asfortranarray(given_), out), want)
+        itself = given_.copy()
+        assert call(itself, itself) is itself
+        np.testing.assert_array_equal(itself, want)
+        memory = np.append(given_.ravel(), dtype(1))
+        refused = [
+            (given_, out[:-1]),
+            (given_, out.astype(np.float32 if dtype == np.float64 else np.float64)),
+            (given_, np.asfortranarray(out)),
+            (given_, out.tolist()),
+            (memory[:-1].reshape(given_.shape), memory[1:].reshape(given_.shape)),
+        ]
+        out.flags.writeable = False
+        for x_, bad in [*refused, (given_, out)]:
+            with pytest.raises(ValueError, match=r"^out must be"):
+                call(x_, bad)
+    for of_pairs in (conditional_probability, pointwise_mutual_information):
+        with pytest.raises(ValueError, match="takes no out"):
+            of_pairs(sp.csr_array(np.eye(2)), out=np.empty((2, 2)))
+
+
+def test_a_posterior_is_float32_if_all_that_is_given_is():
+    prior, likelihood = np.array([0.25, 0.75], np.float32), np.array([[0.5, 0.5]], np.float32)
+    for log in (False, True):
+        assert bayes_posterior(prior, likelihood, log=log).dtype == np.float32
+        assert bayes_posterior(prior.astype(np.float64), likelihood, log=log).dtype == np.float64
+        assert bayes_posterior(prior, likelihood.astype(np.float64), log=log).dtype == np.float64
+
+
 def test_results_do_not_depend_on_threads():
     rng = np.random.default_rng(7)
     wide, long, table = rng.random((1500, 700)), rng.random((120_000, 9)), rng.poisson(1.0, (1400, 500))

@@ -194,6 +194,29 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
     return np.asarray(Room(np.empty(n_bytes + _LINE, np.uint8))).view(dtype).reshape(shape)
 
 
+def apart(array: Array, out: Array | None) -> bool:
+    """Return whether writing to ``out``, or to the array itself, spoils nothing that has yet to be read."""
+    if out is None or not np.may_share_memory(array, out):
+        return True
+    return array.ctypes.data == out.ctypes.data and array.strides == out.strides
+
+
+def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *given: Any) -> None:
+    """Check what a result is to be written to, unless it is None; it may be an argument of the call, not a part of one.
+
+    Raises
+    ------
+    ValueError
+        If it is no array that a kernel can write the result to.
+    """
+    if out is None:
+        return
+    if not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype == dtype and out.flags.carray):
+        raise ValueError(f"out must be a C-contiguous array of {dtype} and of shape {shape}")
+    if not all(apart(array, out) for array in given if isinstance(array, np.ndarray)):
+        raise ValueError("out must be an argument itself, or share no memory with any")
+
+
 def make_csr(
     container: Any,
     data: npt.NDArray[Any],

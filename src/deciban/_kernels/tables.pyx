@@ -261,14 +261,16 @@ cdef bint _is_few(object x):
         and 0 < np.PyArray_SIZE(x) <= FEW)
 
 
-def share_at_once(x, factors, Py_ssize_t axis, double added):
-    """As :func:`share`, of a few plain numbers along any axis; None where it takes more than that."""
+def share_at_once(x, factors, Py_ssize_t axis, double added, np.ndarray out):
+    """As :func:`share`, of a few plain numbers along any axis; None where it takes more than that.
+
+    The result is new where out is None.
+    """
     cdef Py_ssize_t n, inner = 1, size
     cdef int n_dimensions, i
     cdef void* by = NULL
     cdef void* data
     cdef void* to
-    cdef np.ndarray out
     if not _is_few(x):
         return None
     n_dimensions = np.PyArray_NDIM(x)
@@ -283,7 +285,10 @@ def share_at_once(x, factors, Py_ssize_t axis, double added):
         if not _is_few(factors) or np.PyArray_TYPE(factors) != np.PyArray_TYPE(x) or np.PyArray_SIZE(factors) != n:
             return None
         by = np.PyArray_DATA(factors)
-    out = np.PyArray_EMPTY(n_dimensions, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    if out is None:
+        out = np.PyArray_EMPTY(n_dimensions, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    else:
+        _type_of(x, out)
     data, to = np.PyArray_DATA(x), np.PyArray_DATA(out)
     if np.PyArray_TYPE(x) == np.NPY_FLOAT64:
         if inner == 1:
@@ -320,9 +325,8 @@ cdef double* _marginals(object x, double* total) except NULL:
     return rows
 
 
-def associate_at_once(x, bint normalize, double unit):
-    """As :func:`associate`, of a few plain numbers; None where it takes more than that."""
-    cdef np.ndarray out
+def associate_at_once(x, bint normalize, double unit, np.ndarray out):
+    """As :func:`associate`, of a few plain numbers, new without out; None where it takes more than that."""
     cdef double total
     cdef double* rows
     cdef double* columns
@@ -330,7 +334,10 @@ def associate_at_once(x, bint normalize, double unit):
     if not _is_few(x) or np.PyArray_NDIM(x) != 2:
         return None
     n_rows, n = np.PyArray_DIM(x, 0), np.PyArray_DIM(x, 1)
-    out = np.PyArray_EMPTY(2, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    if out is None:
+        out = np.PyArray_EMPTY(2, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    else:
+        _type_of(x, out)
     rows = _marginals(x, &total)
     columns = rows + n_rows
     if not _is_ordinary(total):

@@ -9,23 +9,25 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from deciban._arrays import check_out
 from deciban._kernels import reductions, tables
 from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows
 
 _LONG = 1 << 17  # values of a block that are but read, divided and written: 30 us
 
 
-def _shares(counts: Array, axis: int, alpha: float = 0.0, factors: Array | None = None) -> Array:
+def _shares(counts: Array, axis: int, alpha: float, factors: Array | None, out: Array | None) -> Array:
     """Return counts + alpha, or counts times factors along the last axis, divided by their sums along an axis."""
     shape = counts.shape
     if not -len(shape) <= operator.index(axis) < len(shape):
         raise np.exceptions.AxisError(axis, len(shape))
     axis %= len(shape)
     if not counts.flags.c_contiguous:
-        if counts.flags.f_contiguous and factors is None:
-            return _shares(counts.T, len(shape) - 1 - axis, alpha).T
+        if counts.flags.f_contiguous and factors is None and out is None:
+            return _shares(counts.T, len(shape) - 1 - axis, alpha, None, None).T
         counts = np.ascontiguousarray(counts)
-    out = np.empty(shape, real_type(counts.dtype))
+    if out is None:
+        out = np.empty(shape, real_type(counts.dtype))
     if not counts.size:
         return out
     n, inner = shape[axis], math.prod(shape[axis + 1 :])
@@ -59,7 +61,7 @@ def _sparse_shares(X: Any) -> Any:
     return found
 
 
-def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -> Any:
+def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0, out: Array | None = None) -> Any:
     """Return the probability of outcomes along ``axis`` given the rest, from joint probabilities or counts.
 
     Parameters
@@ -70,16 +72,21 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -
         Along which the result sums to one.
     alpha : float, default=0.0
         Added to each entry first (Laplace smoothing); a sparse matrix takes 0 only.
+    out : ndarray, default=None
+        Where to write the result of a dense array: C-contiguous, of its shape and dtype. It may be joint itself. New
+        memory can take as long as the work does.
 
     Returns
     -------
     p : ndarray, or CSR matrix for sparse input
-        ``P(a | b) = P(a, b) / sum_a P(a, b)``; NaN where nothing was seen (sparse: no entries).
+        ``P(a | b) = P(a, b) / sum_a P(a, b)``, float32 for float32, else float64; NaN where nothing was seen (sparse:
+        no entries).
 
     Raises
     ------
     ValueError
-        If alpha is negative, or not 0 for a sparse matrix, or joint is not made of real numbers.
+        If alpha is negative, or not 0 for a sparse matrix, or joint is not made of real numbers, or ``out`` cannot be
+        written to.
 
     References
     ----------
@@ -97,14 +104,17 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0) -
     if sp.issparse(joint):
         if alpha:
             raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
+        if out is not None:
+            raise ValueError("the result for a sparse matrix is sparse, and takes no out")
         table = _sparse_shares(rows(joint, axis, "joint"))
         return table if axis in (-1, 1) else table.T.tocsr()
     counts = few(numbers(joint, "joint"))
-    found = tables.share_at_once(counts, None, axis, alpha)
-    return _shares(counts, axis, alpha) if found is None else found
+    check_out(out, counts.shape, real_type(counts.dtype), joint)
+    found = tables.share_at_once(counts, None, axis, alpha, out)
+    return _shares(counts, axis, alpha, None, out) if found is None else found
 
 
-def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
+def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False, out: Array | None = None) -> Array:
     """Return the probabilities of hypotheses after an observation, ``P(h | e)`` in proportion to ``P(h) P(e | h)``.
 
     Parameters
@@ -115,16 +125,19 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
         ``P(e | h)`` for each observation.
     log : bool, default=False
         Whether arguments and result are logarithms (in nats), which do not underflow.
+    out : ndarray, default=None
+        Where to write the result: C-contiguous, of its shape and dtype. It may be likelihood itself.
 
     Returns
     -------
     posterior : ndarray of the shape of likelihood
-        Sums to one over the hypotheses; NaN for an observation that no hypothesis allows.
+        Sums to one over the hypotheses; NaN for an observation that no hypothesis allows. float32 if both arguments
+        are, else float64.
 
     Raises
     ------
     ValueError
-        If the numbers of hypotheses differ, or arguments are not real numbers.
+        If the numbers of hypotheses differ, arguments are not real numbers, or ``out`` cannot be written to.
 
     References
     ----------
@@ -136,18 +149,20 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False) -> Array:
     >>> bayes_posterior([0.5, 0.5], [0.9, 0.1])
     array([0.9, 0.1])
     """
-    prior, likelihood = (
-        numbers(p, name).astype(np.float64, copy=False) for p, name in ((prior, "prior"), (likelihood, "likelihood"))
-    )
+    given = prior, likelihood
+    prior, likelihood = numbers(prior, "prior"), numbers(likelihood, "likelihood")
     if prior.ndim != 1 or likelihood.ndim not in (1, 2) or likelihood.shape[-1:] != prior.shape:
         raise ValueError(
             f"prior and likelihood must agree in the number of hypotheses, got {prior.shape} and {likelihood.shape}"
         )
+    dtype = np.result_type(real_type(prior.dtype), real_type(likelihood.dtype))
+    prior, likelihood = np.ascontiguousarray(prior, dtype), likelihood.astype(dtype, copy=False)
+    check_out(out, likelihood.shape, dtype, *given)
     if not log or not likelihood.size:
-        prior = np.ascontiguousarray(prior)
-        found = tables.share_at_once(likelihood, prior, -1, 0.0)
-        return _shares(likelihood, -1, factors=prior) if found is None else found
-    out = np.empty(likelihood.shape)
+        found = tables.share_at_once(likelihood, prior, -1, 0.0, out)
+        return _shares(likelihood, -1, 0.0, prior, out) if found is None else found
+    if out is None:
+        out = np.empty(likelihood.shape, dtype)
     n = len(prior)
     joint, posterior = likelihood.reshape(-1, n), out.reshape(-1, n, 1)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from deciban._arrays import aligned_empty, entries
+from deciban._arrays import aligned_empty, check_out, entries
 from deciban._class_sums import count_dense, count_sparse
 from deciban._kernels import csr, divergences, tables
 from deciban._parallel import cut, run_blocks
@@ -167,7 +167,9 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     return float((entries[there] / found.total * logarithms[there]).sum()) * scale
 
 
-def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: float | str = "e") -> Any:
+def pointwise_mutual_information(
+    joint: Any, *, normalize: bool = False, base: float | str = "e", out: Array | None = None
+) -> Any:
     """Return how much more often than by chance each pair occurs, ``log(P(a, b) / (P(a) P(b)))``.
 
     Parameters
@@ -176,16 +178,19 @@ def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: f
         Joint probabilities; or counts, with ``normalize``.
     normalize, base
         As for :func:`entropy`.
+    out : ndarray of shape (n_a, n_b), default=None
+        Where to write the result of a dense table: C-contiguous, of its dtype. It may be joint itself.
 
     Returns
     -------
     pmi : ndarray, or CSR matrix for sparse input, of shape (n_a, n_b)
-        -inf for pairs that do not occur (which a sparse matrix leaves out), NaN for what never occurs at all.
+        -inf for pairs that do not occur (which a sparse matrix leaves out), NaN for what never occurs at all. float32
+        for float32, else float64.
 
     Raises
     ------
     ValueError
-        If joint is not a matrix of real numbers.
+        If joint is not a matrix of real numbers, or ``out`` cannot be written to.
 
     References
     ----------
@@ -200,33 +205,38 @@ def pointwise_mutual_information(joint: Any, *, normalize: bool = False, base: f
            [-inf,   1.]])
     """
     scale = unit(base)
+    given = joint
     if not sp.issparse(joint):
         joint = few(numbers(joint, "joint"))
-    at_once = tables.associate_at_once(joint, normalize, scale)
+        check_out(out, joint.shape, real_type(joint.dtype), given)
+    elif out is not None:
+        raise ValueError("the result for a sparse matrix is sparse, and takes no out")
+    at_once = tables.associate_at_once(joint, normalize, scale, out)
     if at_once is not None:
         return at_once
     found = _Table(joint, normalize)
     with np.errstate(all="ignore"):
         inverses = 1.0 / found.columns
+    pmi: Any = out
     if found.is_sparse:
         X = found.table
-        out: Any = sp.csr_matrix(X.shape)
-        out.data, out.indices, out.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
-    else:
-        out = np.empty_like(found.table)
+        pmi = sp.csr_matrix(X.shape)
+        pmi.data, pmi.indices, pmi.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
+    elif out is None:
+        pmi = np.empty_like(found.table)
 
     def task(start: int, stop: int) -> None:
         if found.is_sparse:
             tables.associate_sparse(
                 *(X.data, X.indices, X.indptr, found.rows, found.total, found.columns, inverses, scale),
-                *(start, stop, out.data),
+                *(start, stop, pmi.data),
             )
         else:
             some, sums = found.table[start:stop], found.rows[start:stop]
-            tables.associate(some, sums, found.total, found.columns, inverses, scale, out[start:stop])
+            tables.associate(some, sums, found.total, found.columns, inverses, scale, pmi[start:stop])
 
     found.for_rows(task)
-    return out
+    return pmi
 
 
 def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[np.float64]:

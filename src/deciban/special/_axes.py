@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from deciban._arrays import apart
 from deciban._kernels import reductions
 from deciban._parallel import cut, run_blocks
-from deciban.special._blocks import BLOCK, BLOCKS, Array, apart
+from deciban.special._blocks import BLOCK, BLOCKS, Array
 
 _LONG = 1 << 17  # values of a row that several threads share
 

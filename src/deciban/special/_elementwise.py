@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from deciban._arrays import apart
 from deciban._kernels import elementwise
 from deciban._parallel import cut, run_blocks
-from deciban.special._blocks import BLOCK, BLOCKS, apart
+from deciban.special._blocks import BLOCK, BLOCKS
 
 _DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 # SciPy's loops of these have float32 for float32 alone; those of the others take small integers and float16 too
