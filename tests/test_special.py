@@ -1,6 +1,7 @@
 """Special functions against SciPy's, and against 60 digits (see accuracy.py)."""
 
 import inspect
+import itertools
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 
 import deciban
 from deciban import information, special
-from deciban._kernels import elementwise, reductions
+from deciban._kernels import elementwise, products, reductions
 
 ONE = ("expit", "log_expit", "logit", "entr")
 TWO = ("xlogy", "rel_entr", "kl_div")
@@ -513,6 +514,64 @@ def test_affine_of_any_shape(name, dtype, data):
     assert found.dtype == dtype
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("function", [special.affine_sigmoid, special.affine_softmax])
+def test_affine_writes_where_it_is_told(function, container):
+    rng = np.random.default_rng(0)
+    for dtype, n_rows in itertools.product(DTYPES, (1, 5, 9000)):
+        dense, W, b = (rng.normal(size=shape).astype(dtype) for shape in ((n_rows, 50), (50, 10), 10))
+        X = container(dense)
+        expected = function(X, W, b)
+        out = np.full_like(expected, np.nan)
+        assert function(X, W, b, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+        np.testing.assert_array_equal(function(X, W, out=out), function(X, W, np.zeros(10, dtype)))
+        read_only = np.empty_like(out)
+        read_only.flags.writeable = False
+        other = np.float32 if dtype == np.float64 else np.float64
+        wrong = (out[:, :9], out[:, ::-1], out.astype(other), np.ones((n_rows + 1, 10), dtype), read_only, [[0.0]])
+        for bad in wrong:
+            with pytest.raises(ValueError, match=f"out must be a C-contiguous array of {np.dtype(dtype)}"):
+                function(X, W, b, out=bad)
+
+
+@pytest.mark.parametrize("function", [special.affine_sigmoid, special.affine_softmax])
+def test_affine_does_not_write_over_what_it_reads(function):
+    x = np.random.default_rng(0).normal(size=120)
+    X, W, b = x[:40].reshape(4, 10), x[40:90].reshape(10, 5), x[90:95]
+    S = sp.csr_array(np.ones((4, 5)))
+    for start in (0, 20, 30, 60, 75, 94):
+        with pytest.raises(ValueError, match="shares no memory"):
+            function(X, W, b, out=x[start : start + 20].reshape(4, 5))
+    with pytest.raises(ValueError, match="shares no memory"):
+        function(S, np.eye(5), out=S.data.reshape(4, 5))
+    out = x[95:115].reshape(4, 5)
+    assert function(X, W, b, out=out) is out
+    np.testing.assert_array_equal(out, function(X, W, b))
+
+
+@quiet
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", [special.affine_sigmoid, special.affine_softmax])
+@given(data=st.data())
+def test_affine_of_a_row_is_the_same_alone(function, dtype, data):
+    """Other rows, and how many there are, change no bit of it, where the product is not BLAS's."""
+    n_rows = data.draw(st.integers(1, 20) | st.sampled_from([64, 65, 127, 130, 300]))
+    n_features = data.draw(st.integers(0, 40) | st.sampled_from([255, 257, 513, 1030]))
+    n_outputs = data.draw(st.integers(1, 40) | st.sampled_from([63, 64, 65, 130]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 30)))
+    X, W, b = (
+        rng.normal(size=shape).astype(dtype) for shape in ((n_rows, n_features), (n_features, n_outputs), n_outputs)
+    )
+    W = data.draw(st.sampled_from([np.ascontiguousarray, np.asfortranarray]))(W)
+    whole = function(X, W, b)
+    start = data.draw(st.integers(0, n_rows - 1))
+    stop = data.draw(st.integers(start + 1, n_rows) | st.just(start + 1))
+    found = function(X[start:stop], W, b)
+    tolerance = 0.0 if products.HAS_TILES else 1e-4 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(found, whole[start:stop], rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 10, 40])

@@ -36,6 +36,8 @@ cdef const products_float_ops* f = products_float_select()
 cdef enum:
     SHORT = 32  # bytes of a row
 
+HAS_TILES = d.multiply != NULL
+
 
 cdef void _product(
     const real_t* x, Py_ssize_t x_size, bint x_is_turned, Py_ssize_t n_rows, Py_ssize_t n_inner, const real_t* table,
@@ -81,10 +83,12 @@ cdef void multiply(
 
 
 cdef void add_product(
-    const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, Py_ssize_t n_out, real_t* out,
+    const real_t* X, Py_ssize_t n_rows, Py_ssize_t n_in, const real_t* coef, bint coef_is_turned, Py_ssize_t n_out,
+    real_t* out,
 ) noexcept nogil:
-    """out (n_rows, n_out) += X coef, zeros of X and all."""
-    _product(X, n_in, False, n_rows, n_in, coef, n_out, False, n_out, True, out)
+    """out (n_rows, n_out) += X coef, zeros of X and all; a table that is turned is coef^T."""
+    _product(
+        X, n_in, False, n_rows, n_in, coef, n_in if coef_is_turned else n_out, coef_is_turned, n_out, True, out)
 
 
 cdef void multiply_transposed(

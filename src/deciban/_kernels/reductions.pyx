@@ -31,6 +31,7 @@ cdef const reductions_double_ops* double_ops = reductions_double_select()
 
 cdef enum:
     TILE = 64  # short rows at a time
+    NARROW = 16  # a vector of them, where there are few
     SHORT = 128  # values of a row
     SHORT_SOFTMAX = 64  # of one that is no dearer by itself, without a logarithm at its end
     CACHED = 1 << 17  # values of a block of columns
@@ -54,29 +55,31 @@ def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
     return outer * ((inner + width - 1) // width)
 
 
-cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* tile) noexcept nogil:
-    """Lay TILE rows side by side, -inf where there are fewer."""
+cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, Py_ssize_t width, real_t* tile) noexcept nogil:
+    """Lay `width` rows side by side, -inf where there are fewer."""
     cdef Py_ssize_t k
-    if n_rows < TILE:
-        for k in range(n * TILE):
+    if n_rows < width:
+        for k in range(n * width):
             tile[k] = -INFINITY
     if real_t is double:
-        double_ops.turn(x, n, n_rows, n, tile, TILE)
+        double_ops.turn(x, n, n_rows, n, tile, width)
     else:
-        float_ops.turn(x, n, n_rows, n, tile, TILE)
+        float_ops.turn(x, n, n_rows, n, tile, width)
 
 
-cdef void _turn_back(const real_t* tile, Py_ssize_t n_rows, Py_ssize_t n, bint streamed, real_t* out) noexcept nogil:
+cdef void _turn_back(
+    const real_t* tile, Py_ssize_t width, Py_ssize_t n_rows, Py_ssize_t n, bint streamed, real_t* out,
+) noexcept nogil:
     cdef real_t[SHORT * TILE] rows
     cdef real_t* to = out
     if streamed:
         to = rows
     if real_t is double:
-        double_ops.turn(tile, TILE, n, n_rows, to, n)
+        double_ops.turn(tile, width, n, n_rows, to, n)
         if streamed:
             double_ops.stream(rows, out, n_rows * n)
     else:
-        float_ops.turn(tile, TILE, n, n_rows, to, n)
+        float_ops.turn(tile, width, n, n_rows, to, n)
         if streamed:
             float_ops.stream(rows, out, n_rows * n)
 
@@ -105,7 +108,7 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
             for piece in range((stop - start + TILE - 1) // TILE):
                 row = start + piece * TILE
                 m = min(<Py_ssize_t> TILE, stop - row)
-                _turn(&X[row, 0, 0], m, n, tile)
+                _turn(&X[row, 0, 0], m, n, TILE, tile)
                 # the tile is no longer needed when its first row receives the result
                 if real_t is double:
                     double_ops.log_sum_exp_columns(tile, n, TILE, TILE, tile)
@@ -193,13 +196,13 @@ def softmax_pair(
                 if streamed:  # lines that two tiles share, of which neither writes all
                     PREFETCH(&log_out[row, 0] + m * n)
                     PREFETCH(&out[row, 0] + m * n)
-                _turn(&X[row, 0], m, n, logs)
+                _turn(&X[row, 0], m, n, TILE, logs)
                 if real_t is double:
                     double_ops.softmax_pair_columns(logs, n, TILE, logs, shares, places)
                 else:
                     float_ops.softmax_pair_columns(logs, n, TILE, logs, shares, places)
-                _turn_back(logs, m, n, streamed, &log_out[row, 0])
-                _turn_back(shares, m, n, streamed, &out[row, 0])
+                _turn_back(logs, TILE, m, n, streamed, &log_out[row, 0])
+                _turn_back(shares, TILE, m, n, streamed, &out[row, 0])
                 memcpy(&largest_out[row], places, m * sizeof(Py_ssize_t))
         if streamed:
             double_ops.settle()
@@ -209,7 +212,7 @@ cdef void softmax_rows(
     const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, bint log, bint streamed, real_t* out,
 ) noexcept nogil:
     """The softmax of rows of n neighbours, or its logarithm; `out` may be x. If it is streamed, settle() at last."""
-    cdef Py_ssize_t row, m
+    cdef Py_ssize_t row, m, width
     cdef real_t[SHORT * TILE] tile
     if n >= (SHORT if log else SHORT_SOFTMAX):
         for row in range(n_rows):
@@ -223,12 +226,13 @@ cdef void softmax_rows(
         m = min(<Py_ssize_t> TILE, n_rows - row)
         if streamed:
             PREFETCH(out + (row + m) * n)  # the line that two tiles share, of which neither writes all
-        _turn(x + row * n, m, n, tile)
+        width = (m + NARROW - 1) // NARROW * NARROW
+        _turn(x + row * n, m, n, width, tile)
         if real_t is double:
-            double_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
+            double_ops.softmax_columns(tile, n, width, width, log, tile, width)
         else:
-            float_ops.softmax_columns(tile, n, TILE, TILE, log, tile, TILE)
-        _turn_back(tile, m, n, streamed, out + row * n)
+            float_ops.softmax_columns(tile, n, width, width, log, tile, width)
+        _turn_back(tile, width, m, n, streamed, out + row * n)
         row += m
 
 

@@ -12,28 +12,32 @@ from deciban._kernels import affine
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
 
-_ROWS = 128  # at least, for which W is copied
 _CELLS = 1 << 17  # values of a product that are still in cache when the activation comes
-_READ = 1 << 20  # values of X in a block, at most
-_MULTIPLICATIONS = 1 << 22  # in a block: 100 us
 
 
-def _affine(X: Any, W: Any, b: Any, is_softmax: bool) -> Array:
+def _affine(X: Any, W: Any, b: Any, out: Array | None, is_softmax: bool) -> Array:
     """Return softmax, or the logistic function, of ``X @ W + b``."""
+    found: Array | None = affine.at_once(X, W, b, is_softmax, out)
+    if found is not None:
+        return found
     sparse = sp.issparse(X)
     X, W = X if sparse else np.asarray(X), np.asarray(W)
     for name, value in (("X", X), ("W", W), ("b", np.asarray(0.0 if b is None else b))):
         if value.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {value.dtype}")
     dtype = np.float32 if X.dtype.char == W.dtype.char == "f" else float
-    W = np.ascontiguousarray(W, dtype=dtype)
+    W = W if W.dtype == dtype and W.flags.farray and not sparse else np.ascontiguousarray(W, dtype=dtype)
     X = X if sparse else np.ascontiguousarray(X, dtype=dtype)
     if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
         raise ValueError(f"X and W must be matrices whose product exists, got shapes {X.shape} and {W.shape}")
     b = np.zeros(W.shape[1], dtype) if b is None else np.ascontiguousarray(b, dtype=dtype)
     if b.shape != (W.shape[1],):
         raise ValueError(f"b must have shape ({W.shape[1]},), got {b.shape}")
-    out = np.empty((X.shape[0], W.shape[1]), dtype)
+    shape = X.shape[0], W.shape[1]
+    if out is None:
+        out = np.empty(shape, dtype)
+    else:
+        _check_out(out, shape, dtype, X, W, b)
     if out.size == 0:
         return out
     if sparse:
@@ -43,15 +47,32 @@ def _affine(X: Any, W: Any, b: Any, is_softmax: bool) -> Array:
     return out
 
 
+def _check_out(out: Any, shape: tuple[int, int], dtype: Any, *arguments: Any) -> None:
+    read = [part for x in arguments for part in ([x] if isinstance(x, np.ndarray) else vars(x).values())]
+    if not (
+        isinstance(out, np.ndarray)
+        and out.shape == shape
+        and out.dtype == dtype
+        and out.flags.carray
+        and not any(isinstance(part, np.ndarray) and np.may_share_memory(out, part) for part in read)
+    ):
+        raise ValueError(
+            f"out must be a C-contiguous array of {np.dtype(dtype)} of shape {shape}, which shares no memory with X, W "
+            "or b"
+        )
+
+
 def _dense(X: Array, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
-    n_features, n_outputs = W.shape
-    size = max(_ROWS, min(_READ, _MULTIPLICATIONS // n_outputs) // max(n_features, 1))
+    table, is_turned = (W, False) if W.flags.c_contiguous else (W.T, True)
+    size = affine.rows_of_block(*W.shape)
     if len(X) <= size:
-        affine.rows(X, W, b, is_softmax, 0, len(X), out)
+        affine.rows(X, table, is_turned, b, is_softmax, 0, len(X), out)
         return
     blocks = cut(len(X), size)
     with blas_on_one_thread():  # which makes the products where the processor has no wide registers
-        run_blocks(lambda block, _: affine.rows(X, W, b, is_softmax, *blocks[block], out), len(blocks))
+        run_blocks(
+            lambda block, _: affine.rows(X, table, is_turned, b, is_softmax, *blocks[block], out), len(blocks)
+        )
 
 
 def _sparse(X: Any, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
@@ -67,7 +88,7 @@ def _sparse(X: Any, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
     run_blocks(task, len(blocks))
 
 
-def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
+def affine_sigmoid(X: Any, W: Any, b: Any = None, *, out: Array | None = None) -> Array:
     """Return ``expit(X @ W + b)``, every block of rows while it is in cache.
 
     Parameters
@@ -78,6 +99,9 @@ def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
         Weights.
     b : array-like of shape (n_outputs,), default=None
         Offsets; None for zeros.
+    out : ndarray of shape (n_samples, n_outputs), default=None
+        Where to write the result: C-contiguous, of its dtype, in no memory of the others. New memory can take as long
+        as the work does.
 
     Returns
     -------
@@ -87,7 +111,8 @@ def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
     Raises
     ------
     ValueError
-        If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real.
+        If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real, or ``out`` cannot
+        be written to.
 
     References
     ----------
@@ -101,10 +126,10 @@ def affine_sigmoid(X: Any, W: Any, b: Any = None) -> Array:
     array([[0.5],
            [1. ]])
     """
-    return _affine(X, W, b, is_softmax=False)
+    return _affine(X, W, b, out, False)
 
 
-def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
+def affine_softmax(X: Any, W: Any, b: Any = None, *, out: Array | None = None) -> Array:
     """Return ``softmax(X @ W + b, axis=1)``, every block of rows while it is in cache.
 
     Parameters
@@ -115,6 +140,9 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
         Weights.
     b : array-like of shape (n_outputs,), default=None
         Offsets; None for zeros.
+    out : ndarray of shape (n_samples, n_outputs), default=None
+        Where to write the result: C-contiguous, of its dtype, in no memory of the others. New memory can take as long
+        as the work does.
 
     Returns
     -------
@@ -124,7 +152,8 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
     Raises
     ------
     ValueError
-        If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real.
+        If the shapes do not agree, or the parts of a sparse matrix do not, or numbers are not real, or ``out`` cannot
+        be written to.
 
     References
     ----------
@@ -138,4 +167,4 @@ def affine_softmax(X: Any, W: Any, b: Any = None) -> Array:
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
-    return _affine(X, W, b, is_softmax=True)
+    return _affine(X, W, b, out, True)
