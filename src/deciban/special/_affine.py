@@ -70,9 +70,7 @@ def _dense(X: Array, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
         return
     blocks = cut(len(X), size)
     with blas_on_one_thread():  # which makes the products where the processor has no wide registers
-        run_blocks(
-            lambda block, _: affine.rows(X, table, is_turned, b, is_softmax, *blocks[block], out), len(blocks)
-        )
+        run_blocks(lambda block, _: affine.rows(X, table, is_turned, b, is_softmax, *blocks[block], out), len(blocks))
 
 
 def _sparse(X: Any, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
