@@ -526,10 +526,27 @@ def test_malformed_matrices_are_refused(indices, indptr):
             for f in (cross_entropy, kl_divergence, js_divergence, pairwise_kl, pairwise_js)
             for args in ((X, good), (good, X))
         ),
+        *(lambda q=q: cross_entropy(X, q, normalize=True) for q in (good[0], [1.0, 0.0, 0.0])),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="CSR matrix"):
             call()
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_cross_entropies_of_counts_of_every_type(dtype, index, normalize):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.7, (9, 300)) * (rng.random((9, 1)) < 0.8)
+    X = sp.csr_array(counts.astype(np.float64))
+    X.data, X.indices, X.indptr = X.data.astype(dtype), X.indices.astype(index), X.indptr.astype(index)
+    narrow = np.dtype(dtype).kind == "f" and np.dtype(dtype).itemsize <= 4
+    for q in (np.arange(1.0, 301.0), np.arange(300) % 50 - 1.0, np.maximum(np.arange(300) - 200.0, 0)):
+        got = cross_entropy(X, q.astype(np.float32 if narrow else np.float64), normalize=normalize)
+        want = cross_entropy(counts.astype(np.float64), q, normalize=normalize)
+        assert got.dtype == (np.float32 if narrow else np.float64)
+        np.testing.assert_allclose(got, want, rtol=1e-6 if narrow else 1e-13)
 
 
 def test_room_after_the_last_entry_is_not_read():

@@ -5,7 +5,9 @@ of a dense row are; the other row is looked up in a dense one. Where many rows m
 does not have are not visited: what each of them would add (`absent`, 0 for most measures) is summed once for all
 features, and what those that the row has would have added is taken off, in twice the precision.
 
-All rows are checked and free of duplicates. `normalize` and `weights` are as in divergences.pyx.
+All rows are checked and free of duplicates, but those that are multiplied by a vector, whose kernel checks them itself:
+it waits for memory, and one more read of the indices would take a fifth of its time. `normalize` and `weights` are as
+in divergences.pyx.
 
 Cost: O(entries) gathers and logarithms, and O(features) once a call: 8 bytes of p and 4 of its index from memory an
 entry, 8 or 16 from the cache where the single row fits into it.
@@ -18,14 +20,16 @@ cimport deciban._kernels.special as kinds
 from libc.math cimport INFINITY, NAN, fabs, isfinite
 from libc.stdlib cimport calloc, free, malloc
 
+from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.special cimport divergences_double_ops, divergences_double_select, kind_of
-from deciban._kernels.types cimport index_t
+from deciban._kernels.types cimport data_t, index_t
 
 cdef const divergences_double_ops* ops = divergences_double_select()
 
 cdef enum:
     PIECE = 256  # features
     RUN = 64  # entries
+    AHEAD = 512  # entries that memory is asked for beforehand: a page, past which no processor looks by itself
 
 cdef double TOO_LITTLE = 2.0**-40
 
@@ -232,48 +236,127 @@ def against_one(
     free(is_there)
 
 
-cdef double _product(
-    const double* p, const index_t* indices, Py_ssize_t n, double scale, const double* minus_logs, bint is_finite
-) noexcept nogil:
-    """Return the sum of scale p (-log q), of a run of entries."""
-    cdef Py_ssize_t j, whole = n - n % 4 if is_finite else 0
-    cdef double[4] parts
-    cdef double total
-    parts[0] = parts[1] = parts[2] = parts[3] = 0.0
-    for j in range(0, whole, 4):
-        parts[0] += scale * p[j] * minus_logs[indices[j]]
-        parts[1] += scale * p[j + 1] * minus_logs[indices[j + 1]]
-        parts[2] += scale * p[j + 2] * minus_logs[indices[j + 2]]
-        parts[3] += scale * p[j + 3] * minus_logs[indices[j + 3]]
-    total = (parts[0] + parts[1]) + (parts[2] + parts[3])
-    for j in range(whole, n):
-        if scale * p[j] != 0.0:  # times infinity it is nothing
-            total += scale * p[j] * minus_logs[indices[j]]
+def minus_logs(const double[::1] q, bint normalize, double[::1] out):
+    """Write what one of each outcome adds to a cross-entropy; return whether all is finite, and whether q has NaN.
+
+    NaN is written where the sum of q, which it is divided by, is out of range.
+    """
+    cdef Py_ssize_t start = 0, i, m, n = q.shape[0]
+    cdef double scale = 1.0
+    cdef double[PIECE] one, here
+    cdef bint is_finite = True, has_nan = False
+    if out.shape[0] != n:
+        raise ValueError("input and output do not agree in length")
+    with nogil:
+        if normalize and n:
+            scale = ops.inverse(&q[0], n)
+        for i in range(PIECE):
+            one[i] = 1.0
+        while start < n:
+            m = min(PIECE, n - start)
+            for i in range(m):
+                here[i] = scale * q[start + i]
+            if not ops.terms[kinds.CROSS](one, here, m, &out[start]):
+                for i in range(m):
+                    has_nan |= q[start + i] != q[start + i]
+                    out[start + i] = _terms(kinds.CROSS, one, here + i, NULL, 1, 1.0, 1.0, False)
+                    is_finite &= isfinite(out[start + i])
+            start += m
+    return is_finite, has_nan
+
+
+cdef inline double _inverse(const data_t* p, Py_ssize_t n) noexcept nogil:
+    """Return 1 / sum p, or NaN where that is no normal number."""
+    cdef Py_ssize_t j = 0, stop
+    cdef double even, odd, total = 0.0
+    if data_t is double:
+        total = ops.inverse(p, n)
+    else:
+        while j < n:
+            stop = min(n, j + RUN)
+            even = odd = 0.0
+            while j + 2 <= stop:
+                even += <double> p[j]
+                odd += <double> p[j + 1]
+                j += 2
+            if j < stop:
+                even += <double> p[j]
+                j += 1
+            total += even + odd
+        total = ops.inverse(&total, 1)
     return total
 
 
+cdef inline bint _product(
+    const data_t* p, const index_t* indices, Py_ssize_t n, double scale, const double* minus_logs, Py_ssize_t n_logs,
+    bint is_finite, double* out,
+) noexcept nogil:
+    """Write the sum of scale p (-log q), of a run of entries; return whether all indices are in range."""
+    cdef Py_ssize_t j
+    cdef size_t a, b, c, d, n_all = n_logs  # an index below 0 is a very large one
+    cdef double[4] parts
+    parts[0] = parts[1] = parts[2] = parts[3] = 0.0
+    for j in range(0, RUN, 8):
+        PREFETCH(p + AHEAD + j)
+        PREFETCH(indices + AHEAD + j)
+    j = 0
+    while is_finite and j + 4 <= n:
+        a, b = <size_t> indices[j], <size_t> indices[j + 1]
+        c, d = <size_t> indices[j + 2], <size_t> indices[j + 3]
+        if (a >= n_all) | (b >= n_all) | (c >= n_all) | (d >= n_all):
+            return False
+        parts[0] += scale * <double> p[j] * minus_logs[a]
+        parts[1] += scale * <double> p[j + 1] * minus_logs[b]
+        parts[2] += scale * <double> p[j + 2] * minus_logs[c]
+        parts[3] += scale * <double> p[j + 3] * minus_logs[d]
+        j += 4
+    while j < n:
+        a = <size_t> indices[j]
+        if a >= n_all:
+            return False
+        if is_finite or scale * <double> p[j] != 0.0:  # times infinity it is nothing
+            parts[0] += scale * <double> p[j] * minus_logs[a]
+        j += 1
+    out[0] = (parts[0] + parts[1]) + (parts[2] + parts[3])
+    return True
+
+
 def cross_entropies(
-    const double[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] minus_logs,
+    const data_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] minus_logs,
     bint is_finite, bint normalize, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
 ):
-    """Write the cross-entropy of rows [start, stop), which may have duplicates, and one of given -log q to out."""
-    cdef Py_ssize_t row, j, n, last
+    """Write the cross-entropy of rows [start, stop), which may have duplicates, and one of given -log q to out.
+
+    Nobody has checked the rows: whether all of their pointers and indices are in range is returned.
+    """
+    cdef Py_ssize_t row, j, n, last, n_entries = min(data.shape[0], indices.shape[0])
     cdef double scale = 1.0, total, lost, part, before
+    cdef bint good = True
+    if start < 0 or stop > indptr.shape[0] - 1 or stop > out.shape[0]:
+        raise ValueError("rows and output do not agree")
     with nogil:
         for row in range(start, stop):
             total = lost = 0.0
             j, last = indptr[row], indptr[row + 1]
+            if j < 0 or last < j or last > n_entries:
+                good = False
+                break
             if normalize:
-                scale = ops.inverse(&data[0] + j, last - j)
-            while j < last:
+                scale = _inverse(&data[0] + j, last - j)
+            while j < last and good:
                 n = min(RUN, last - j)
-                part = _product(&data[j], &indices[j], n, scale, &minus_logs[0], is_finite)
+                part = 0.0
+                good = _product(
+                    &data[0] + j, &indices[0] + j, n, scale, &minus_logs[0], minus_logs.shape[0], is_finite, &part)
                 before = total
                 total += part
                 if isfinite(total):
                     lost += part - (total - before)
                 j += n
+            if not good:
+                break
             out[row] = total + lost if scale == scale else NAN
+    return good and (stop < 1 or indptr[0] == 0)
 
 
 def rows_in_pairs(

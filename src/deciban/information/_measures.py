@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from deciban._kernels import divergences, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._sparse import by_row as sparse_by_row
-from deciban.information._sparse import checked, without_duplicates
+from deciban.information._sparse import checked, cross_entropies, without_duplicates
 
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
@@ -55,8 +55,7 @@ def rows(p: Any, axis: int, name: str, *, merged: bool = True) -> Any:
             raise ValueError(f"axis {axis} is out of bounds for a sparse matrix")
         if p.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {p.dtype}")
-        X = checked(p)
-        X = X if axis in (-1, 1) else X.T.tocsr()
+        X = checked(p if axis in (-1, 1) else p.T)
         return without_duplicates(X) if merged else X
     array = numbers(p, name)
     if array.ndim == 0:
@@ -113,8 +112,13 @@ def measure(
         found = divergences.at_once(measure, p, q, normalize, scale)
         if found is not None:
             return found
+    Q: Any = None if q is None else rows(q, axis, names[1], merged=False)
+    if measure == divergences.CROSS and weights is None and axis in (-1, 1) and _is_csr(p):
+        found = cross_entropies(p, Q, normalize)
+        if found is not None:
+            return _in_unit(found, scale, np.result_type(real_type(p.dtype), Q.dtype))
     P: Any = rows(p, axis, names[0], merged=False)
-    Q: Any = P if q is None else rows(q, axis, names[1], merged=False)
+    Q = P if q is None else Q
     if weights is None:
         found = divergences.at_once(measure, P, Q, normalize, scale)
         if found is not None:
@@ -153,10 +157,18 @@ def measure(
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
         p_lost, q_lost = (in_range(X if X.shape[0] == 1 else X[lost]) for X in (P, Q))
         out[lost] = by_row(measure, p_lost, q_lost, normalize, w)
-    with np.errstate(over="ignore"):
-        out *= scale
-        out = out.astype(dtype, copy=False)
+    out = _in_unit(out, scale, dtype)
     return out.reshape(shape) if shape else out[0]
+
+
+def _is_csr(p: Any) -> bool:
+    return sp.issparse(p) and p.format == "csr" and p.ndim == 2 and p.dtype.kind in "fiub"
+
+
+def _in_unit(found: Array, scale: float, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore"):
+        found *= scale
+        return found.astype(dtype, copy=False)
 
 
 def _by_row(measure: int, P: Array, Q: Array, normalize: bool, weights: Array) -> Array:

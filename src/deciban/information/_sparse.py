@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts, to_csr
+from deciban._arrays import csr_parts, entries, malformed, to_csr
 from deciban._kernels import csr, divergences, sparse_divergences
 from deciban._parallel import cut, run_blocks
-from deciban.special import xlogy
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +58,35 @@ def _rows_of_a_task(n_rows: int, n_entries: int, n_columns: int = 0) -> int:
     return max(1, -(-n_rows // max(1, n_tasks)))
 
 
+def cross_entropies(p: Any, Q: Any, normalize: bool) -> Array | None:
+    """Return the cross-entropies of CSR rows as they come, and one checked row: a product with a vector, if it is that.
+
+    It is where the row has no NaN. Duplicates do not matter to it, and the kernel checks the indices.
+    """
+    n_rows, n_columns = p.shape
+    if Q.shape not in ((n_columns,), (1, n_columns)) or n_columns > max(_MANY_COLUMNS, 4 * len(p.data)):
+        return None
+    one = _dense_row(Q)
+    minus_logs = np.empty(n_columns)
+    is_finite, has_nan = sparse_divergences.minus_logs(one, normalize, minus_logs)
+    if has_nan:
+        return None
+    parts = entries(p)
+    out = np.empty(n_rows)
+    blocks = cut(n_rows, _rows_of_a_task(n_rows, len(parts[0])))
+    good = [True] * len(blocks)
+
+    def task(block: int, _: int) -> None:
+        good[block] = sparse_divergences.cross_entropies(*parts, minus_logs, is_finite, normalize, *blocks[block], out)
+
+    run_blocks(task, len(blocks))
+    if not all(good):
+        raise malformed(p)
+    # perhaps for a sum, or its inverse, beyond the range of numbers
+    is_lost = normalize and bool((np.isnan(out) & (np.diff(parts[2]) > 0)).any())
+    return None if is_lost else out
+
+
 def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:
     """Measure rows in float64; P or Q is sparse, either may have one row, and for an entropy both are the same."""
     out = np.empty(P.shape[0] if Q.shape[0] == 1 else Q.shape[0])
@@ -69,18 +97,7 @@ def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Arr
     kernel: Callable[..., None]
     arguments: tuple[Any, ...]
     n_columns = 0  # of scratch
-    if (
-        measure == divergences.CROSS
-        and sp.issparse(P)
-        and Q.shape[0] == 1
-        and not len(weights)
-        and not np.isnan(one := _dense_row(Q)).any()
-    ):
-        # a product with a vector, to which duplicates do not matter
-        n_entries, kernel = P.nnz, sparse_divergences.cross_entropies
-        minus_logs = _minus_logs(one, normalize)
-        arguments = (*_parts(P), minus_logs, bool(np.isfinite(minus_logs).all()), normalize)
-    elif measure == divergences.ENTROPY:
+    if measure == divergences.ENTROPY:
         P = without_duplicates(P)
         n_entries, kernel, arguments = P.nnz, sparse_divergences.entropies, (*_parts(P), normalize, weights)
     elif P.shape[0] == Q.shape[0]:
@@ -111,16 +128,7 @@ def _parts(*matrices: Any) -> list[Array]:
 
 
 def _dense_row(X: Any) -> Array:
-    return np.ascontiguousarray((X.toarray() if sp.issparse(X) else X)[0], np.float64)
-
-
-def _minus_logs(q: Array, normalize: bool) -> Array:
-    """Return what one of each outcome adds to a cross-entropy; NaN where the sum of q is out of range."""
-    with np.errstate(all="ignore"):
-        scale = 1.0 / q.sum() if normalize else 1.0
-        if not np.finfo(np.float64).tiny <= abs(scale) < np.inf:
-            scale = np.nan
-        return np.asarray(xlogy(np.full_like(q, -1.0), scale * q))
+    return np.ascontiguousarray((X.toarray() if sp.issparse(X) else X).reshape(-1), np.float64)
 
 
 def _without_empty_columns(P: Any, Q: Any, weights: Array) -> tuple[Any, Any, Array]:
