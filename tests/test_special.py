@@ -126,6 +126,79 @@ def test_lists_scalars_out_and_where(name):
     np.testing.assert_array_equal(kept, np.where(x > 0.5, out, 7.0))
 
 
+WIDE = {
+    "C": lambda x: x,
+    "F": np.asfortranarray,
+    "every other value": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "columns": lambda x: np.pad(x, [(0, 0)] * (x.ndim - 1) + [(2, 1)])[..., 2:-1],
+    "rows": lambda x: np.repeat(x, 2, axis=0)[1::2],
+    "reversed": lambda x: x[::-1].copy()[::-1],
+}
+
+
+@pytest.mark.parametrize("shape", [(70_001,), (30_000, 7), (2, 3, 20_001)])
+@pytest.mark.parametrize("layout", WIDE)
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_large_arrays_of_any_layout(name, layout, shape):
+    rng = np.random.default_rng(0)
+    n = 1 + (name in TWO)
+    for dtype in (np.float64, np.float32, np.int32, np.uint8, np.bool_):
+        top = 5 if np.dtype(dtype).kind in "iu" else 1
+        args = [WIDE[layout]((rng.random(shape) * top).astype(dtype)) for _ in range(n)]
+        found, expected = both(name, *args)
+        same(found, expected)
+        out = WIDE[layout](np.zeros(shape, expected.dtype))
+        assert getattr(special, name)(*args, out=out) is out
+        np.testing.assert_array_equal(out, found)
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_large_arrays_broadcast(name):
+    x = np.random.default_rng(0).random((9000, 11))
+    arrays = (x[0], x[:, :1], x[:1, :1], np.array(0.5), x[0].astype(np.float32))
+    for y in (*arrays, 0.5, 2, np.float64(0.5), np.float32(0.5)):
+        for args in ((x, y), (y, x), (x.T, y.T if np.ndim(y) == 2 else 0.5), (x.astype(np.float32), y)):
+            with deciban.config_context(n_threads=2):
+                same(getattr(special, name)(*args), getattr(elementwise, name)(*args))
+            np.testing.assert_allclose(*both(name, *args), rtol=2e-6, atol=1e-7)
+    with pytest.raises(ValueError, match="broadcast"):
+        getattr(special, name)(x, x[:5])
+
+
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_small_results_are_of_scipys_kind(name):
+    n = 1 + (name in TWO)
+    x = np.linspace(0.1, 0.9, 12).reshape(3, 4)
+    numbers = (0.5, 1, np.float64(0.5), np.float32(0.5), np.array(0.5))
+    for first in (*numbers, x, x.T, x[:, 1], x[::-1], [0.5, 0.25], [[1.0]], [1, 0], x > 2):
+        # SciPy's xlogy makes float64 of float32 and a number of Python's own
+        others = (np.float64(0.5), first) if type(first) is np.float32 else (np.float64(0.5), first, 0.5)
+        for args in [(first,)] if n == 1 else [*((first, y) for y in others), *((y, first) for y in others)]:
+            same(*both(name, *args))
+    for y in (x, x[0], 0.5)[: 1 if n == 1 else 3]:
+        out = np.empty((3, 4))
+        assert getattr(special, name)(*(x, y)[:n], out=out) is out
+        np.testing.assert_array_equal(out, getattr(special, name)(*(x, y)[:n]))
+    out.flags.writeable = False
+    for wrong, message in ((out, "read-only"), (np.empty((4, 3)), "broadcast")):
+        with pytest.raises(ValueError, match=message):
+            getattr(special, name)(*[x] * n, out=wrong)
+
+
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_a_few_values_may_overlap(name):
+    n = 1 + (name in TWO)
+    for read, write in (
+        (slice(None, -1), slice(1, None)),
+        (slice(1, None), slice(None, -1)),
+        (slice(None), slice(None)),
+    ):
+        x = np.linspace(0.01, 0.99, 100)
+        expected = getattr(special, name)(*[x[read].copy()] * n)
+        getattr(special, name)(*[x[read]] * n, out=x[write])
+        np.testing.assert_array_equal(x[write], expected)
+
+
 @pytest.mark.parametrize("name", ["expit", "xlogy"])
 def test_out_may_be_the_input(name):
     x = np.linspace(0.1, 0.9, 200001)

@@ -7,44 +7,24 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from deciban._arrays import apart
+from deciban._arrays import Array, apart
 from deciban._kernels import elementwise
 from deciban._parallel import cut, run_blocks
 from deciban.special._blocks import BLOCK, BLOCKS
 
-_DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 # SciPy's loops of these have float32 for float32 alone; those of the others take small integers and float16 too
 _WIDENS = {"expit", "log_expit", "logit", "xlogy"}
 _WEAK = (int, float)
+_ROW = 128  # values; of arrays that are no run NumPy calls a loop for each row, which takes its time for short ones
+_COPIED = 1 << 15  # values that are copied at a time, for the second cache
 
 
 def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
     """Call a ufunc; on threads if there is nothing unusual about its arguments and they are large."""
-    first = args[0]
-    if (
-        not options
-        and type(first) is np.ndarray
-        and first.dtype in _DTYPES
-        and first.size > BLOCK
-        and all(
-            type(array) is np.ndarray and array.dtype == first.dtype and array.shape == first.shape
-            for array in (*args[1:], *(() if out is None else (out,)))
-        )
-        and all(apart(array, out) for array in args)
-    ):
-        order = "C" if first.flags.c_contiguous else "F" if first.flags.f_contiguous else None
-        arrays = (*args, *(() if out is None else (out,)))
-        if order is not None and all(getattr(array.flags, f"{order.lower()}_contiguous") for array in arrays):
-            result = np.empty_like(first) if out is None else out
-            flat = [array.reshape(-1, order=order) for array in (*args, result)]
-            blocks = cut(first.size, max(BLOCK, first.size // BLOCKS))
-
-            def task(block: int, _: int) -> None:
-                part = slice(*blocks[block])
-                ufunc(*(array[part] for array in flat[:-1]), out=flat[-1][part])
-
-            run_blocks(task, len(blocks))
-            return result
+    if not options and any(type(arg) is np.ndarray and arg.size > BLOCK for arg in args):
+        found = _in_blocks(ufunc, name, args, out)
+        if found is not None:
+            return found
     dtypes = [np.asarray(arg).dtype for arg in args]
     if any(dtype.char in "gFDG" for dtype in dtypes) or not {"dtype", "signature"}.isdisjoint(options):
         return _scipys(getattr(scipy.special, name), args, out, options)
@@ -53,6 +33,87 @@ def _apply(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any, options:
     if name in _WIDENS and any(narrow):
         options["dtype"] = np.float64
     return ufunc(*args, out=out, **options)
+
+
+def _in_blocks(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any) -> Array | None:
+    """Call a ufunc of large arrays, which may broadcast, block by block; None if something about them is unusual."""
+    strong = [arg for arg in args if type(arg) not in _WEAK]
+    if not all(type(arg) is np.ndarray and arg.ndim and arg.dtype.kind in "fiub" for arg in strong):
+        return None
+    dtype = np.result_type(np.float32, *strong)
+    if name in _WIDENS and any(arg.dtype.kind != "f" or arg.dtype.itemsize < 4 for arg in strong):
+        dtype = np.dtype(np.float64)
+    if dtype not in (np.float32, np.float64) or any(abs(x) > np.finfo(dtype).max for x in args if type(x) in _WEAK):
+        return None
+    shape = np.broadcast_shapes(*(arg.shape for arg in strong))
+    if out is None:
+        like = next((arg for arg in strong if arg.shape == shape), None)
+        result = np.empty(shape, dtype) if like is None else np.empty_like(like, dtype)
+    elif type(out) is np.ndarray and out.shape == shape and out.dtype == dtype and out.flags.writeable:
+        result = out
+    else:
+        return None
+    arrays = [np.broadcast_to(np.asarray(arg, None if type(arg) is np.ndarray else dtype), shape) for arg in args]
+    if not all(array.size and apart(array, out) for array in arrays):
+        return None
+    arrays = _with_fewest_axes([*arrays, result])
+    shape = arrays[0].shape
+    cast = [array.dtype != dtype for array in arrays]
+    copied = any(cast) or (len(shape) > 1 and shape[-1] < _ROW)
+    most = _COPIED if copied else max(BLOCK, result.size // BLOCKS)
+    # the first axis that is cut: all after it are whole in a block
+    inner = np.cumprod((1, *shape[:0:-1]))[::-1]
+    axis = int(np.argmax(inner <= most))
+    parts = [
+        (*index, slice(*part)) for index in np.ndindex(shape[:axis]) for part in cut(shape[axis], most // inner[axis])
+    ]
+    rooms: dict[int, list[Array]] = {}
+
+    def task(block: int, worker: int) -> None:
+        *given, to = (array[parts[block]] for array in arrays)
+        if not copied:
+            ufunc(*given, out=to)
+            return
+        room = rooms.setdefault(worker, [])
+        while len(room) < len(arrays):
+            room.append(np.empty(most, dtype))
+        runs = [
+            array if array.dtype == dtype and array.flags.c_contiguous else space[: array.size].reshape(array.shape)
+            for array, space in zip((*given, to), room, strict=True)
+        ]
+        for array, run in zip(given, runs[:-1], strict=True):
+            if array is not run:
+                np.copyto(run, array)
+        ufunc(*runs[:-1], out=runs[-1])
+        if to is not runs[-1]:
+            np.copyto(to, runs[-1])
+
+    run_blocks(task, len(parts))
+    return result
+
+
+def _with_fewest_axes(arrays: list[Array]) -> list[Array]:
+    """Return views of arrays of one shape, the axes in the order of the last one's memory, and neighbours as one."""
+    order = sorted(range(arrays[0].ndim), key=lambda axis: -abs(arrays[-1].strides[axis]))
+    arrays = [array.transpose(order) for array in arrays]
+    kept = [axis for axis in range(arrays[0].ndim) if arrays[0].shape[axis] > 1]
+    shape: list[int] = []
+    strides: list[list[int]] = [[] for _ in arrays]
+    for axis in kept:
+        size = arrays[0].shape[axis]
+        steps = [array.strides[axis] for array in arrays]
+        if shape and all(s[-1] == size * step for s, step in zip(strides, steps, strict=True)):
+            shape[-1] *= size
+            for s, step in zip(strides, steps, strict=True):
+                s[-1] = step
+        else:
+            shape.append(size)
+            for s, step in zip(strides, steps, strict=True):
+                s.append(step)
+    return [
+        np.lib.stride_tricks.as_strided(array, shape, s, writeable=array is arrays[-1])
+        for array, s in zip(arrays, strides, strict=True)
+    ]
 
 
 def _scipys(function: np.ufunc, args: tuple[Any, ...], out: Any, options: dict[str, Any]) -> Any:
@@ -100,7 +161,8 @@ def expit(x: Any, out: Any = None, **options: Any) -> Any:
     >>> expit([-1000.0, 0.0, 1000.0])
     array([0. , 0.5, 1. ])
     """
-    return _apply(elementwise.expit, "expit", (x,), out, options)
+    found = None if options else elementwise.at_once(elementwise.EXPIT, x, None, out)
+    return _apply(elementwise.expit, "expit", (x,), out, options) if found is None else found
 
 
 def log_expit(x: Any, out: Any = None, **options: Any) -> Any:
@@ -133,7 +195,8 @@ def log_expit(x: Any, out: Any = None, **options: Any) -> Any:
     >>> float(log_expit(-1000.0))
     -1000.0
     """
-    return _apply(elementwise.log_expit, "log_expit", (x,), out, options)
+    found = None if options else elementwise.at_once(elementwise.LOG_EXPIT, x, None, out)
+    return _apply(elementwise.log_expit, "log_expit", (x,), out, options) if found is None else found
 
 
 def logit(x: Any, out: Any = None, **options: Any) -> Any:
@@ -167,7 +230,8 @@ def logit(x: Any, out: Any = None, **options: Any) -> Any:
     >>> logit([0.0, 0.5, 1.0])
     array([-inf,   0.,  inf])
     """
-    return _apply(elementwise.logit, "logit", (x,), out, options)
+    found = None if options else elementwise.at_once(elementwise.LOGIT, x, None, out)
+    return _apply(elementwise.logit, "logit", (x,), out, options) if found is None else found
 
 
 def entr(x: Any, out: Any = None, **options: Any) -> Any:
@@ -200,7 +264,8 @@ def entr(x: Any, out: Any = None, **options: Any) -> Any:
     >>> entr([0.0, 1.0])
     array([ 0., -0.])
     """
-    return _apply(elementwise.entr, "entr", (x,), out, options)
+    found = None if options else elementwise.at_once(elementwise.ENTR, x, None, out)
+    return _apply(elementwise.entr, "entr", (x,), out, options) if found is None else found
 
 
 def xlogy(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
@@ -233,7 +298,8 @@ def xlogy(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     >>> xlogy([0.0, 2.0], [0.0, 1.0])
     array([0., 0.])
     """
-    return _apply(elementwise.xlogy, "xlogy", (x, y), out, options)
+    found = None if options else elementwise.at_once(elementwise.XLOGY, x, y, out)
+    return _apply(elementwise.xlogy, "xlogy", (x, y), out, options) if found is None else found
 
 
 def rel_entr(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
@@ -267,7 +333,8 @@ def rel_entr(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     >>> rel_entr([0.0, 1.0, 1.0], [1.0, 1.0, 0.0])
     array([ 0.,  0., inf])
     """
-    return _apply(elementwise.rel_entr, "rel_entr", (x, y), out, options)
+    found = None if options else elementwise.at_once(elementwise.REL_ENTR, x, y, out)
+    return _apply(elementwise.rel_entr, "rel_entr", (x, y), out, options) if found is None else found
 
 
 def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
@@ -307,4 +374,5 @@ def kl_div(x: Any, y: Any, out: Any = None, **options: Any) -> Any:
     >>> round(float(kl_div(1.0, 1.0 + 2.0**-30)) * 2.0**61, 6)
     1.0
     """
-    return _apply(elementwise.kl_div, "kl_div", (x, y), out, options)
+    found = None if options else elementwise.at_once(elementwise.KL_DIV, x, y, out)
+    return _apply(elementwise.kl_div, "kl_div", (x, y), out, options) if found is None else found
