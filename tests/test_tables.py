@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import deciban
-from deciban._kernels import tables
+from deciban._kernels import shares, tables
 from deciban.information import (
     bayes_posterior,
     conditional_probability,
@@ -89,6 +89,34 @@ def test_shares_are_rounded_as_divisions(dtype, n):
         np.testing.assert_array_equal(bayes_posterior(np.full(n, 0.25), x), want)
 
 
+@pytest.mark.parametrize(
+    "shape", [(20_000, 7), (2100, 63), (30_011, 5), (21_001, 101), (2, 2100, 1003), (131_072, 1, 3)]
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_shares_of_large_tables(shape, dtype):
+    """Columns in two passes over rows, and results that go past the caches, are the same quotients."""
+    rng = np.random.default_rng(len(shape))
+    x = rng.integers(1, 1 << 10, shape).astype(dtype)
+    wide = x.astype(np.float64)
+    for axis in (0, 1, -1):
+        want = ((wide + 0.5) / (wide + 0.5).sum(axis=axis, keepdims=True)).astype(dtype)
+        np.testing.assert_array_equal(conditional_probability(x, axis, alpha=0.5), want)
+        itself = x.copy()
+        conditional_probability(itself, axis, alpha=0.5, out=itself)
+        np.testing.assert_array_equal(itself, want)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, 1e308, 0.0])
+def test_columns_of_tall_tables_with_unusual_numbers(value):
+    x = np.random.default_rng(1).random((2, 30_000, 5))
+    x[1, :, 2] = value
+    itself = x.copy()
+    conditional_probability(itself, 1, alpha=0.25, out=itself)
+    for table, found in zip(x, itself, strict=True):
+        turned = conditional_probability(np.ascontiguousarray(table.T), alpha=0.25).T
+        np.testing.assert_allclose(found, turned, rtol=1e-13)
+
+
 def exactly(value):
     return Fraction(float(value))
 
@@ -104,15 +132,15 @@ def test_shares_to_the_last_digits(dtype, n):
         cases = [(x, conditional_probability(x)), (x, conditional_probability(np.ascontiguousarray(x.T), 0).T)]
         cases += [(x, conditional_probability(sp.csr_array(x)).toarray())]
         for values, found in cases:
-            for row, shares in zip(values, found, strict=True):
+            for row, found_row in zip(values, found, strict=True):
                 total = sum(map(exactly, row))
-                for value, share in zip(row, shares, strict=True):
+                for value, share in zip(row, found_row, strict=True):
                     want = exactly(value) / total
                     assert abs(exactly(share) - want) <= 4 * exactly(np.spacing(dtype(float(want))))
         if dtype is np.float64:
-            for row, shares in zip(x, bayes_posterior(p, x), strict=True):
+            for row, found_row in zip(x, bayes_posterior(p, x), strict=True):
                 products = [exactly(a) * exactly(b) for a, b in zip(row, p, strict=True)]
-                for product, share in zip(products, shares, strict=True):
+                for product, share in zip(products, found_row, strict=True):
                     want = product / sum(products)
                     assert abs(exactly(share) - want) <= 4 * exactly(np.spacing(float(want)))
 
@@ -295,6 +323,8 @@ def test_results_do_not_depend_on_threads():
     calls = [
         lambda: conditional_probability(wide),
         lambda: conditional_probability(wide, 0),
+        lambda: conditional_probability(long, 0),
+        lambda: conditional_probability(np.tile(wide, (3, 1)), 0),
         lambda: conditional_probability(wide.astype(np.float32), alpha=0.5),
         lambda: conditional_probability(long),
         lambda: conditional_probability(table),
@@ -332,13 +362,25 @@ def test_what_kernels_refuse():
     x, rows = np.ones((3, 4)), np.ones(3)
     columns = np.ones(4)
     calls = [
-        (tables.share, (x, None, 0.0, 5, 1, 0, 1, x.copy())),
-        (tables.share, (x, None, 0.0, 4, 1, 0, 4, x.copy())),
-        (tables.share, (x, None, 0.0, 4, 1, 0, 3, x.astype(np.float32))),
-        (tables.share, (x, None, 0.0, 4, 1, 0, 3, x[:2].copy())),
-        (tables.share, (x.astype(np.int64), None, 0.0, 4, 1, 0, 3, x.astype(np.int64))),
-        (tables.share, (x, np.ones(3), 0.0, 4, 1, 0, 3, x.copy())),
-        (tables.share, (x[:, ::2], None, 0.0, 2, 1, 0, 3, np.ones((3, 2)))),
+        (shares.share, (x, None, 0.0, 5, 1, 0, 1, x.copy())),
+        (shares.share, (x, None, 0.0, 4, 1, 0, 4, x.copy())),
+        (shares.share, (x, None, 0.0, 4, 1, 0, 3, x.astype(np.float32))),
+        (shares.share, (x, None, 0.0, 4, 1, 0, 3, x[:2].copy())),
+        (shares.share, (x.astype(np.int64), None, 0.0, 4, 1, 0, 3, x.astype(np.int64))),
+        (shares.share, (x, np.ones(3), 0.0, 4, 1, 0, 3, x.copy())),
+        (shares.share, (x[:, ::2], None, 0.0, 2, 1, 0, 3, np.ones((3, 2)))),
+        (shares.sum_columns, (x, 0.0, 0, 4, np.ones((2, 4)))),
+        (shares.sum_columns, (x, 0.0, 2, 1, np.ones((2, 4)))),
+        (shares.sum_columns, (x, 0.0, 0, 3, np.ones((2, 3)))),
+        (shares.sum_columns, (x, 0.0, 0, 3, np.ones((2, 4), np.float32))),
+        (shares.sum_columns, (x.astype(np.int64), 0.0, 0, 3, np.ones((2, 4)))),
+        (shares.sum_columns, (x[:, :0], 0.0, 0, 3, np.ones((2, 0)))),
+        (shares.divisors, (np.ones((2, 4)), np.ones((2, 3)))),
+        (shares.divisors, (np.ones((3, 4)), np.ones((2, 6)))),
+        (shares.divide_columns, (x, 0.0, np.ones((2, 4)), 0, 4, x.copy())),
+        (shares.divide_columns, (x, 0.0, np.ones((2, 3)), 0, 3, x.copy())),
+        (shares.divide_columns, (x, 0.0, np.ones((2, 4), np.float32), 0, 3, x.copy())),
+        (shares.divide_columns, (x, 0.0, np.ones((2, 4)), 0, 3, x[:2].copy())),
         (tables.add_up, (x, rows[:2], columns)),
         (tables.add_up, (x, rows, columns[:3])),
         (tables.add_up, (x.astype(np.int32), rows, columns)),

@@ -72,7 +72,7 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         void (*share)(const real *p, ptrdiff_t n_rows, ptrdiff_t n, real *out);                                        \
     } type;
 
-#define TABLES_OPS(type, real)                                                                                         \
+#define SHARES_OPS(type, real)                                                                                         \
     typedef struct {                                                                                                   \
         /* Terms are x + added, or x times their factors unless those are NULL. */                                     \
         /* out = terms / their sum, over n neighbours; if it is streamed, settle() at last. */                         \
@@ -82,11 +82,24 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         void (*share_short)(const real *x, const real *factors, real added, ptrdiff_t n_rows, ptrdiff_t n, real *out); \
         /* The same for at most COLUMNS columns side by side, of n values `stride` apart, in x and in out. */          \
         void (*share_columns)(const real *x, real added, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out); \
+        /* Its parts. Add to the sum of each column, one of two; whether no term has a sign. */                         \
+        int (*sum_columns)(const real *x, real added, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns,              \
+                           double *totals, double *lost);                                                              \
+        /* What divides by n sums; whether it does so of all. */                                                       \
+        int (*divisors)(const double *totals, const double *lost, ptrdiff_t n, real *firsts, real *seconds);           \
+        /* out = terms / sums, over `size` neighbours in rows of n_columns; settle() as above. */                      \
+        void (*divide_columns)(const real *x, real added, ptrdiff_t size, ptrdiff_t n_columns, const real *firsts,     \
+                               const real *seconds, int streamed, real *out);                                          \
+    } type;
+
+#define TABLES_OPS(type, real)                                                                                         \
+    typedef struct {                                                                                                   \
         /* rows[i] = sum_j x[i][j], columns[j] += sum_i x[i][j]. */                                                    \
         void (*add_up)(const real *x, ptrdiff_t n_rows, ptrdiff_t n, double *rows, double *columns);                   \
         /* out[i][j] = unit log(x[i][j] total / (rows[i] columns[j])), given 1 / columns; settle() as above. */         \
         void (*associate)(const real *x, ptrdiff_t n_rows, ptrdiff_t n, const double *rows, double total,              \
                           const double *columns, const double *inverses, double unit, int streamed, real *out);        \
+        void (*settle)(void);                                                                                          \
     } type;
 
 ELEMENTWISE_OPS(elementwise_double_ops, double)
@@ -95,6 +108,8 @@ REDUCTIONS_OPS(reductions_double_ops, double)
 REDUCTIONS_OPS(reductions_float_ops, float)
 DIVERGENCES_OPS(divergences_double_ops, double)
 DIVERGENCES_OPS(divergences_float_ops, float)
+SHARES_OPS(shares_double_ops, double)
+SHARES_OPS(shares_float_ops, float)
 TABLES_OPS(tables_double_ops, double)
 TABLES_OPS(tables_float_ops, float)
 
@@ -104,6 +119,8 @@ TIER_DECLARE(reductions_double_ops, reductions_double)
 TIER_DECLARE(reductions_float_ops, reductions_float)
 TIER_DECLARE(divergences_double_ops, divergences_double)
 TIER_DECLARE(divergences_float_ops, divergences_float)
+TIER_DECLARE(shares_double_ops, shares_double)
+TIER_DECLARE(shares_float_ops, shares_float)
 TIER_DECLARE(tables_double_ops, tables_double)
 TIER_DECLARE(tables_float_ops, tables_float)
 

@@ -104,7 +104,7 @@ cdef extern from "special.h":
         double (*inverse)(const float* p, Py_ssize_t n) noexcept nogil
         void (*share)(const float* p, Py_ssize_t n_rows, Py_ssize_t n, float* out) noexcept nogil
 
-    ctypedef struct tables_double_ops:
+    ctypedef struct shares_double_ops:
         void (*share)(
             const double* x, const double* factors, double added, Py_ssize_t n, int streamed, double* out
         ) noexcept nogil
@@ -115,13 +115,24 @@ cdef extern from "special.h":
         void (*share_columns)(
             const double* x, double added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out
         ) noexcept nogil
+        int (*sum_columns)(
+            const double* x, double added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns,
+            double* totals, double* lost) noexcept nogil
+        int (*divisors)(
+            const double* totals, const double* lost, Py_ssize_t n, double* firsts, double* seconds) noexcept nogil
+        void (*divide_columns)(
+            const double* x, double added, Py_ssize_t size, Py_ssize_t n_columns, const double* firsts,
+            const double* seconds, int streamed, double* out) noexcept nogil
+
+    ctypedef struct tables_double_ops:
         void (*add_up)(
             const double* x, Py_ssize_t n_rows, Py_ssize_t n, double* rows, double* columns) noexcept nogil
         void (*associate)(
             const double* x, Py_ssize_t n_rows, Py_ssize_t n, const double* rows, double total, const double* columns,
             const double* inverses, double unit, int streamed, double* out) noexcept nogil
+        void (*settle)() noexcept nogil
 
-    ctypedef struct tables_float_ops:
+    ctypedef struct shares_float_ops:
         void (*share)(
             const float* x, const float* factors, float added, Py_ssize_t n, int streamed, float* out
         ) noexcept nogil
@@ -132,11 +143,22 @@ cdef extern from "special.h":
         void (*share_columns)(
             const float* x, float added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out
         ) noexcept nogil
+        int (*sum_columns)(
+            const float* x, float added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns,
+            double* totals, double* lost) noexcept nogil
+        int (*divisors)(
+            const double* totals, const double* lost, Py_ssize_t n, float* firsts, float* seconds) noexcept nogil
+        void (*divide_columns)(
+            const float* x, float added, Py_ssize_t size, Py_ssize_t n_columns, const float* firsts,
+            const float* seconds, int streamed, float* out) noexcept nogil
+
+    ctypedef struct tables_float_ops:
         void (*add_up)(
             const float* x, Py_ssize_t n_rows, Py_ssize_t n, double* rows, double* columns) noexcept nogil
         void (*associate)(
             const float* x, Py_ssize_t n_rows, Py_ssize_t n, const double* rows, double total, const double* columns,
             const double* inverses, double unit, int streamed, float* out) noexcept nogil
+        void (*settle)() noexcept nogil
 
     const elementwise_double_ops* elementwise_double_select() noexcept nogil
     const elementwise_float_ops* elementwise_float_select() noexcept nogil
@@ -144,6 +166,8 @@ cdef extern from "special.h":
     const reductions_float_ops* reductions_float_select() noexcept nogil
     const divergences_double_ops* divergences_double_select() noexcept nogil
     const divergences_float_ops* divergences_float_select() noexcept nogil
+    const shares_double_ops* shares_double_select() noexcept nogil
+    const shares_float_ops* shares_float_select() noexcept nogil
     const tables_double_ops* tables_double_select() noexcept nogil
     const tables_float_ops* tables_float_select() noexcept nogil
 

@@ -1,14 +1,13 @@
-"""Tables of two variables: shares of rows and columns, marginals, what pairs and variables have in common.
+"""Tables of two variables: marginals, what pairs and variables have in common.
 
-    share: p[a, b] = x[a, b] / sum_b x[a, b]
     associate: log(p[a, b] / (p[a] p[b])), where p = x / sum x
     divergences: D[a] = sum_b p[b | a] log(p[b | a] / p[b]), whose mean over a is the mutual information
 
 Arrays are looked at through NumPy's C interface, some nanoseconds each, as a table may have three rows; they are
-C-contiguous, of double or float. Shares of x times prior probabilities are posterior ones.
+C-contiguous, of double or float.
 
-Cost: a table is read once and written once where a row, or a block of columns, stays in cache; associate and
-divergences want the marginals first, and read it again, for a logarithm an entry. Sparse forms cost O(entries).
+Cost: a table is read for the marginals, and again for a logarithm an entry; associate writes it once. Sparse forms cost
+O(entries).
 Edge cases: as in tables.c; a row without entries has the divergence 0.
 Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapter 2.
 """
@@ -18,8 +17,9 @@ from libc.math cimport INFINITY, frexp, ldexp
 from libc.stdlib cimport free, malloc
 
 cimport deciban._kernels.special as kinds
+from deciban._kernels.arrays cimport FEW, is_few, type_of
 from deciban._kernels.special cimport (
-    COLUMNS, STREAMED, divergences_double_ops, divergences_double_select, tables_double_ops, tables_double_select,
+    STREAMED, divergences_double_ops, divergences_double_select, tables_double_ops, tables_double_select,
     tables_float_ops, tables_float_select,
 )
 from deciban._kernels.types cimport index_t, real_t
@@ -31,9 +31,6 @@ cdef const tables_double_ops* double_ops = tables_double_select()
 cdef const divergences_double_ops* measures = divergences_double_select()
 
 cdef enum:
-    SHORT = 32  # values of a row
-    CACHED = 1 << 20  # values of a block of columns
-    FEW = 16384  # values, for which other threads can wait
     RUN = 256  # entries of a sparse row that are taken together
 
 
@@ -42,106 +39,10 @@ FEW_VALUES = FEW
 cdef double ORDINARY = 2.0 ** 900  # no sum is larger, or smaller than its inverse, that is divided by as it is
 
 
-cdef int _type_of(np.ndarray x, np.ndarray out) except -1:
-    """Return the type of two arrays of as many numbers, C-contiguous and in native order."""
-    cdef int kind = np.PyArray_TYPE(x)
-    if (
-        not np.PyArray_ISCARRAY_RO(x) or not np.PyArray_ISCARRAY(out) or np.PyArray_TYPE(out) != kind
-        or np.PyArray_SIZE(x) != np.PyArray_SIZE(out) or (kind != np.NPY_FLOAT64 and kind != np.NPY_FLOAT32)
-    ):
-        raise ValueError("input and output must be C-contiguous, of one real type and size")
-    return kind
-
-
 cdef const double* _doubles(np.ndarray x, Py_ssize_t least) except NULL:
     if not np.PyArray_ISCARRAY_RO(x) or np.PyArray_TYPE(x) != np.NPY_FLOAT64 or np.PyArray_SIZE(x) < least:
         raise ValueError("marginals must be C-contiguous doubles, one for each row or column")
     return <const double*> np.PyArray_DATA(x)
-
-
-cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
-    """How many columns are taken together."""
-    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, CACHED // max(n, <Py_ssize_t> 1))))
-
-
-def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
-    """Return the number of pieces that shares along the middle axis are made of: rows, or blocks of columns."""
-    cdef Py_ssize_t width
-    if inner == 1:
-        return outer
-    width = max(<Py_ssize_t> 1, _width(n, inner))
-    return outer * ((inner + width - 1) // width)
-
-
-cdef void _share_rows(
-    const real_t* x, const real_t* factors, real_t added, Py_ssize_t n_rows, Py_ssize_t n, real_t* out
-) noexcept nogil:
-    cdef Py_ssize_t row
-    # what is written in place is in cache already
-    cdef bint streamed = n_rows * n * <Py_ssize_t> sizeof(real_t) >= STREAMED and x != out
-    if n <= SHORT:
-        if real_t is double:
-            double_ops.share_short(x, factors, added, n_rows, n, out)
-        else:
-            float_ops.share_short(x, factors, added, n_rows, n, out)
-        return
-    for row in range(n_rows):
-        if real_t is double:
-            double_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
-        else:
-            float_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
-    if streamed:
-        double_ops.settle()
-
-
-cdef void _share_columns(
-    const real_t* x, real_t added, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t start, Py_ssize_t stop, real_t* out
-) noexcept nogil:
-    cdef Py_ssize_t width = _width(n, inner), piece, m, at
-    cdef Py_ssize_t per_row = (inner + width - 1) // width
-    for piece in range(start, stop):
-        at = piece // per_row * n * inner + piece % per_row * width
-        m = min(width, inner - piece % per_row * width)
-        if real_t is double:
-            double_ops.share_columns(x + at, added, n, inner, m, out + at)
-        else:
-            float_ops.share_columns(x + at, added, n, inner, m, out + at)
-
-
-def share(
-    np.ndarray x not None, np.ndarray factors, double added, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t start,
-    Py_ssize_t stop, np.ndarray out not None,
-):
-    """Write pieces [start, stop) of x + added, seen as (outer, n, inner), divided by its sums along the middle axis.
-
-    Of rows, where inner is 1, x may be multiplied by `factors` first, one for each value of a row. `out` may be x.
-    """
-    cdef int kind = _type_of(x, out)
-    cdef Py_ssize_t size = np.PyArray_SIZE(x)
-    cdef void* data = np.PyArray_DATA(x)
-    cdef void* to = np.PyArray_DATA(out)
-    cdef void* by = NULL
-    if factors is not None:
-        if (
-            inner != 1 or not np.PyArray_ISCARRAY_RO(factors) or np.PyArray_TYPE(factors) != kind
-            or np.PyArray_SIZE(factors) != n
-        ):
-            raise ValueError("factors must be as the values of a row")
-        by = np.PyArray_DATA(factors)
-    if n < 1 or inner < 1 or size % (n * inner) or start < 0 or stop > n_items(size // (n * inner), n, inner):
-        raise ValueError("table and pieces do not agree")
-    with nogil:
-        if kind == np.NPY_FLOAT64 and inner == 1:
-            _share_rows[double](
-                <const double*> data + start * n, <const double*> by, added, stop - start, n, <double*> to + start * n)
-        elif kind == np.NPY_FLOAT64:
-            _share_columns[double](<const double*> data, added, n, inner, start, stop, <double*> to)
-        elif inner == 1:
-            _share_rows[float](
-                <const float*> data + start * n, <const float*> by, <float> added, stop - start, n,
-                <float*> to + start * n)
-        else:
-            _share_columns[float](<const float*> data, <float> added, n, inner, start, stop, <float*> to)
 
 
 cdef (Py_ssize_t, Py_ssize_t) _shape(np.ndarray x) except *:
@@ -172,7 +73,7 @@ def associate(
     np.ndarray inverses not None, double unit, np.ndarray out not None,
 ):
     """Write unit log(x total / (row column)) of all entries, given the sums of rows and columns; `out` may be x."""
-    cdef int kind = _type_of(x, out)
+    cdef int kind = type_of(x, out)
     cdef Py_ssize_t n_rows, n
     n_rows, n = _shape(x)
     cdef const double* of_rows = _doubles(rows, n_rows)
@@ -253,57 +154,6 @@ def divergences(
     free(scratch)
 
 
-cdef bint _is_few(object x):
-    """Whether x is an array that is taken as it is, with at most FEW values."""
-    return (
-        type(x) is np.ndarray and np.PyArray_NDIM(x) > 0 and np.PyArray_ISCARRAY_RO(x)
-        and (np.PyArray_TYPE(x) == np.NPY_FLOAT64 or np.PyArray_TYPE(x) == np.NPY_FLOAT32)
-        and 0 < np.PyArray_SIZE(x) <= FEW)
-
-
-def share_at_once(x, factors, Py_ssize_t axis, double added, np.ndarray out):
-    """As :func:`share`, of a few plain numbers along any axis; None where it takes more than that.
-
-    The result is new where out is None.
-    """
-    cdef Py_ssize_t n, inner = 1, size
-    cdef int n_dimensions, i
-    cdef void* by = NULL
-    cdef void* data
-    cdef void* to
-    if not _is_few(x):
-        return None
-    n_dimensions = np.PyArray_NDIM(x)
-    if axis < 0:
-        axis += n_dimensions
-    if not 0 <= axis < n_dimensions:
-        return None
-    n, size = np.PyArray_DIM(x, axis), np.PyArray_SIZE(x)
-    for i in range(axis + 1, n_dimensions):
-        inner *= np.PyArray_DIM(x, i)
-    if factors is not None:
-        if not _is_few(factors) or np.PyArray_TYPE(factors) != np.PyArray_TYPE(x) or np.PyArray_SIZE(factors) != n:
-            return None
-        by = np.PyArray_DATA(factors)
-    if out is None:
-        out = np.PyArray_EMPTY(n_dimensions, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
-    else:
-        _type_of(x, out)
-    data, to = np.PyArray_DATA(x), np.PyArray_DATA(out)
-    if np.PyArray_TYPE(x) == np.NPY_FLOAT64:
-        if inner == 1:
-            _share_rows[double](<const double*> data, <const double*> by, added, size // n, n, <double*> to)
-        else:
-            _share_columns[double](
-                <const double*> data, added, n, inner, 0, n_items(size // (n * inner), n, inner), <double*> to)
-    elif inner == 1:
-        _share_rows[float](<const float*> data, <const float*> by, <float> added, size // n, n, <float*> to)
-    else:
-        _share_columns[float](
-            <const float*> data, <float> added, n, inner, 0, n_items(size // (n * inner), n, inner), <float*> to)
-    return out
-
-
 cdef double* _marginals(object x, double* total) except NULL:
     """Return new memory with the sums of rows, of columns, the inverses of these, and as much room as for a row."""
     cdef Py_ssize_t n_rows = np.PyArray_DIM(x, 0), n = np.PyArray_DIM(x, 1), i
@@ -331,13 +181,13 @@ def associate_at_once(x, bint normalize, double unit, np.ndarray out):
     cdef double* rows
     cdef double* columns
     cdef Py_ssize_t n_rows, n
-    if not _is_few(x) or np.PyArray_NDIM(x) != 2:
+    if not is_few(x) or np.PyArray_NDIM(x) != 2:
         return None
     n_rows, n = np.PyArray_DIM(x, 0), np.PyArray_DIM(x, 1)
     if out is None:
         out = np.PyArray_EMPTY(2, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
     else:
-        _type_of(x, out)
+        type_of(x, out)
     rows = _marginals(x, &total)
     columns = rows + n_rows
     if not _is_ordinary(total):
@@ -362,7 +212,7 @@ def information_at_once(x, bint normalize):
     cdef double total, information = 0.0
     cdef double* rows
     cdef Py_ssize_t n_rows, n, row
-    if not _is_few(x) or np.PyArray_NDIM(x) != 2 or np.PyArray_TYPE(x) != np.NPY_FLOAT64:
+    if not is_few(x) or np.PyArray_NDIM(x) != 2 or np.PyArray_TYPE(x) != np.NPY_FLOAT64:
         return None
     n_rows, n = np.PyArray_DIM(x, 0), np.PyArray_DIM(x, 1)
     rows = _marginals(x, &total)
@@ -377,22 +227,6 @@ def information_at_once(x, bint normalize):
             rows + n_rows + 2 * n)
     free(rows)
     return information if -INFINITY < information < INFINITY else None
-
-
-def share_sparse(const real_t[::1] data, const index_t[::1] indptr, Py_ssize_t start, Py_ssize_t stop, real_t[::1] out):
-    """Write the entries of CSR rows [start, stop), each divided by the sum of its row."""
-    cdef Py_ssize_t row
-    if start < 0 or stop >= indptr.shape[0] or out.shape[0] != data.shape[0]:
-        raise ValueError("input, output and rows do not agree")
-    with nogil:
-        for row in range(start, stop):
-            if indptr[row + 1] > indptr[row]:
-                if real_t is double:
-                    double_ops.share(
-                        &data[indptr[row]], NULL, 0.0, indptr[row + 1] - indptr[row], False, &out[indptr[row]])
-                else:
-                    float_ops.share(
-                        &data[indptr[row]], NULL, 0.0, indptr[row + 1] - indptr[row], False, &out[indptr[row]])
 
 
 def add_up_sparse(

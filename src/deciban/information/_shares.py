@@ -10,10 +10,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from deciban._arrays import check_out
-from deciban._kernels import reductions, tables
-from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows
+from deciban._kernels import reductions, shares
+from deciban._parallel import cut, run_blocks
+from deciban.information._measures import BLOCKS, Array, few, in_blocks, numbers, real_type, rows
 
 _LONG = 1 << 17  # values of a block that are but read, divided and written: 30 us
+_LARGE = 1 << 21  # values of a table whose blocks of columns do not stay in cache
+_TALL = 512  # rows of such a table, at least
+_NARROW = 64  # columns, which are better taken with their rows
+_LEAST = 16  # rows of a block, for the sums of each
 
 
 def _shares(counts: Array, axis: int, alpha: float, factors: Array | None, out: Array | None) -> Array:
@@ -31,22 +36,60 @@ def _shares(counts: Array, axis: int, alpha: float, factors: Array | None, out: 
     if not counts.size:
         return out
     n, inner = shape[axis], math.prod(shape[axis + 1 :])
-    n_items = tables.n_items(counts.size // (n * inner), n, inner)
+    if inner > 1:
+        if counts.dtype != out.dtype or not counts.flags.aligned:
+            np.copyto(out, counts)
+            counts = out
+        tables = counts.reshape(-1, n, inner), out.reshape(-1, n, inner)
+        if n < _TALL or n * inner < (_LONG if inner < _NARROW else _LARGE):
+            _share_columns(*tables, alpha)
+            return out
+        for table, to in zip(*tables, strict=True):
+            if not _share_tall(table, to, alpha):
+                _share_columns(table, to, alpha)
+        return out
     as_it_is = counts.dtype == out.dtype and counts.flags.aligned
-    if inner > 1 and not as_it_is:
-        np.copyto(out, counts)
-        counts, as_it_is = out, True
 
     def task(start: int, stop: int) -> None:
         if as_it_is:
-            tables.share(counts, factors, alpha, n, inner, start, stop, out)
+            shares.share(counts, factors, alpha, n, 1, start, stop, out)
         else:
             some = out.reshape(-1, n)[start:stop]
             np.copyto(some, counts.reshape(-1, n)[start:stop])
-            tables.share(some, factors, alpha, n, 1, 0, stop - start, some)
+            shares.share(some, factors, alpha, n, 1, 0, stop - start, some)
+
+    in_blocks(counts.size // n, n, task, _LONG)
+    return out
+
+
+def _share_columns(counts: Array, out: Array, alpha: float) -> None:
+    """Divide counts + alpha by their sums along the last axis but one, by blocks of columns."""
+    n, inner = counts.shape[-2:]
+    n_items = shares.n_items(counts.size // (n * inner), n, inner)
+
+    def task(start: int, stop: int) -> None:
+        shares.share(counts, None, alpha, n, inner, start, stop, out)
 
     in_blocks(n_items, counts.size // n_items, task, _LONG)
-    return out
+
+
+def _share_tall(counts: Array, out: Array, alpha: float) -> bool:
+    """Do the same for one table by two passes over its rows; return False where its numbers take more than that."""
+    n, inner = counts.shape
+    blocks = cut(n, max(_LONG // inner, n // BLOCKS, _LEAST))
+    sums = np.empty((len(blocks), 2, inner))
+    unsigned = [False] * len(blocks)
+
+    def add_up(block: int, _: int) -> None:
+        unsigned[block] = shares.sum_columns(counts, alpha, *blocks[block], sums[block])
+
+    run_blocks(add_up, len(blocks))
+    total, by = np.empty((2, inner)), np.empty((2, inner), counts.dtype)
+    shares.sum_columns(sums.reshape(-1, inner), 0.0, 0, 2 * len(blocks), total)
+    if not (all(unsigned) and shares.divisors(total, by)):
+        return False
+    run_blocks(lambda block, _: shares.divide_columns(counts, alpha, by, *blocks[block], out), len(blocks))
+    return True
 
 
 def _sparse_shares(X: Any) -> Any:
@@ -55,7 +98,7 @@ def _sparse_shares(X: Any) -> Any:
     found.data, found.indices, found.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
 
     def task(start: int, stop: int) -> None:
-        tables.share_sparse(X.data, X.indptr, start, stop, found.data)
+        shares.share_sparse(X.data, X.indptr, start, stop, found.data)
 
     in_blocks(X.shape[0], X.nnz // max(X.shape[0], 1), task)
     return found
@@ -110,7 +153,7 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0, o
         return table if axis in (-1, 1) else table.T.tocsr()
     counts = few(numbers(joint, "joint"))
     check_out(out, counts.shape, real_type(counts.dtype), joint)
-    found = tables.share_at_once(counts, None, axis, alpha, out)
+    found = shares.share_at_once(counts, None, axis, alpha, out)
     return _shares(counts, axis, alpha, None, out) if found is None else found
 
 
@@ -159,7 +202,7 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False, out: Arra
     prior, likelihood = np.ascontiguousarray(prior, dtype), likelihood.astype(dtype, copy=False)
     check_out(out, likelihood.shape, dtype, *given)
     if not log or not likelihood.size:
-        found = tables.share_at_once(likelihood, prior, -1, 0.0, out)
+        found = shares.share_at_once(likelihood, prior, -1, 0.0, out)
         return _shares(likelihood, -1, 0.0, prior, out) if found is None else found
     if out is None:
         out = np.empty(likelihood.shape, dtype)
