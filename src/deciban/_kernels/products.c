@@ -8,7 +8,8 @@
  * multiplications (K. Goto, R. van de Geijn, Anatomy of high-performance matrix multiplication, ACM Transactions on
  * Mathematical Software 34 (2008)). A table that lies by columns is transposed on its way to the panel.
  *
- * Where a table has very few columns, vectors go along its columns and the rows of x, and an element is the sum of lanes. A row or two by a wide table leave it where it is.
+ * A few rows leave a table where it is. Where it has very few columns, vectors go along them and the rows of x, and an
+ * element is the sum of lanes.
  */
 #include "products.h"
 
@@ -38,7 +39,7 @@ typedef double real;
 #define CHAINS 4 /* sums of a single dot product, which do not wait for each other */
 #define AHEAD 8192 /* bytes of x that are asked for before they are needed: 30 % faster than what the processor foresees */
 #define DOTS (32 / sizeof(real) - 1) /* columns, at most, for which such products are made */
-#define FEW 2 /* rows that are not worth a copy of the table */
+#define FEW 8 /* rows that are not worth a copy of the table */
 /* A vector that may stand at any real's address, and one on its own boundary. */
 typedef real lanes __attribute__((vector_size(BYTES), aligned(sizeof(real)), may_alias));
 typedef real whole __attribute__((vector_size(BYTES), may_alias));
@@ -46,11 +47,13 @@ typedef long long bits __attribute__((vector_size(BYTES)));
 
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-/* `m` rows of x, of which n_rows are there (the last one stands for those that are not), by a panel of `n` vectors. The
- * last vector of `out` begins at `last` and may overlap the one before, which has the same sums there. */
+/* `m` rows of x, of which n_rows are there (the last one stands for those that are not), by `n` vectors of each of
+ * `depth` rows of a table. The last of them begins at `table_last`, and that of `out` at `last`: it may overlap the one
+ * before, which has the same sums there. */
 static inline __attribute__((always_inline)) void add_tile(int m, int n, const real *x, ptrdiff_t row_step,
                                                            ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t depth,
-                                                           const whole *panel, int is_added, real *out,
+                                                           const real *table, ptrdiff_t table_row_step,
+                                                           ptrdiff_t table_last, int is_added, real *out,
                                                            ptrdiff_t out_step, ptrdiff_t last) {
     lanes sums[m * n];
     const real *rows[m];
@@ -60,11 +63,11 @@ static inline __attribute__((always_inline)) void add_tile(int m, int n, const r
             sums[r * n + v] = (lanes){0};
         }
     }
-    for (ptrdiff_t k = 0; k < depth; k++) {
+    for (ptrdiff_t k = 0; k < depth; k++, table += table_row_step) {
         AT_ONCE for (int r = 0; r < m; r++) {
             real value = rows[r][k * step];
             AT_ONCE for (int v = 0; v < n; v++) {
-                sums[r * n + v] += value * panel[k * n + v];
+                sums[r * n + v] += value * *(const lanes *)(table + (v < n - 1 ? v * LANES : table_last));
             }
         }
     }
@@ -83,67 +86,69 @@ static inline __attribute__((always_inline)) void add_tile(int m, int n, const r
 
 /* Tiles of m rows; which step is 1 is known to the compiler. */
 #define ADD_TILES(m, n)                                                                                                \
-    static void add_tiles_##n(const real *x, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t depth,    \
-                              const whole *panel, int is_added, real *out, ptrdiff_t out_step, ptrdiff_t last) {       \
+    static void add_tiles_##m##_##n(const real *x, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t n_rows,               \
+                                    ptrdiff_t depth, const real *table, ptrdiff_t table_row_step,                      \
+                                    ptrdiff_t table_last, int is_added, real *out, ptrdiff_t out_step,                 \
+                                    ptrdiff_t last) {                                                                  \
         for (ptrdiff_t row = 0; row < n_rows; row += m, x += m * row_step, out += m * out_step) {                      \
             if (step == 1) {                                                                                           \
-                add_tile(m, n, x, row_step, 1, n_rows - row, depth, panel, is_added, out, out_step, last);             \
+                add_tile(m, n, x, row_step, 1, n_rows - row, depth, table, table_row_step, table_last, is_added, out,  \
+                         out_step, last);                                                                              \
             } else {                                                                                                   \
-                add_tile(m, n, x, 1, step, n_rows - row, depth, panel, is_added, out, out_step, last);                 \
+                add_tile(m, n, x, 1, step, n_rows - row, depth, table, table_row_step, table_last, is_added, out,      \
+                         out_step, last);                                                                              \
             }                                                                                                          \
         }                                                                                                              \
     }
-typedef void (*add_tiles)(const real *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const whole *, int, real *,
-                          ptrdiff_t, ptrdiff_t);
+typedef void (*add_tiles)(const real *, ptrdiff_t, ptrdiff_t, ptrdiff_t, ptrdiff_t, const real *, ptrdiff_t, ptrdiff_t,
+                          int, real *, ptrdiff_t, ptrdiff_t);
+ADD_TILES(1, 1)
+ADD_TILES(1, 2)
+ADD_TILES(1, 3)
+ADD_TILES(1, 4)
+ADD_TILES(1, 8)
+ADD_TILES(4, 1)
+ADD_TILES(4, 2)
 #if MOST == 4
+ADD_TILES(1, 16)
+ADD_TILES(4, 3)
+ADD_TILES(4, 4)
 ADD_TILES(14, 1)
 ADD_TILES(12, 2)
 ADD_TILES(8, 3)
 ADD_TILES(6, 4)
-static const add_tiles by_width[MOST] = {add_tiles_1, add_tiles_2, add_tiles_3, add_tiles_4};
+static const add_tiles few_by_width[MOST] = {add_tiles_4_1, add_tiles_4_2, add_tiles_4_3, add_tiles_4_4};
+static const add_tiles by_width[MOST] = {add_tiles_14_1, add_tiles_12_2, add_tiles_8_3, add_tiles_6_4};
 #else
 ADD_TILES(12, 1)
 ADD_TILES(6, 2)
-static const add_tiles by_width[MOST] = {add_tiles_1, add_tiles_2};
+static const add_tiles few_by_width[MOST] = {add_tiles_4_1, add_tiles_4_2};
+static const add_tiles by_width[MOST] = {add_tiles_12_1, add_tiles_6_2};
 #endif
 
-/* One row of x by `n` vectors of the table's columns, as add_tile() makes them. */
-static inline __attribute__((always_inline)) void add_row(int n, const real *x, ptrdiff_t step, ptrdiff_t depth,
-                                                          const real *table, ptrdiff_t table_row_step, int is_added,
-                                                          real *out, ptrdiff_t last) {
-    lanes sums[n];
-    AT_ONCE for (int v = 0; v < n; v++) {
-        sums[v] = (lanes){0};
-    }
-    for (ptrdiff_t k = 0; k < depth; k++, table += table_row_step) {
-        AT_ONCE for (int v = 0; v < n; v++) {
-            sums[v] += x[k * step] * *(const lanes *)(table + (v < n - 1 ? v * LANES : last));
-        }
-    }
-    AT_ONCE for (int v = 0; v < n && is_added; v++) {
-        sums[v] += *(const lanes *)(out + (v < n - 1 ? v * LANES : last));
-    }
-    AT_ONCE for (int v = 0; v < n; v++) {
-        *(lanes *)(out + (v < n - 1 ? v * LANES : last)) = sums[v];
-    }
-}
-
-static void add_row_of(ptrdiff_t n, const real *x, ptrdiff_t step, ptrdiff_t depth, const real *table,
-                       ptrdiff_t table_row_step, int is_added, real *out, ptrdiff_t last) {
-    switch (n) {
-        case 1:
-            add_row(1, x, step, depth, table, table_row_step, is_added, out, last);
-            break;
-        case 2:
-            add_row(2, x, step, depth, table, table_row_step, is_added, out, last);
-            break;
+/* One row of x by a table of a vector or more, whose rows are read as far as there are registers for their sums. */
+static void multiply_row(const real *x, ptrdiff_t step, ptrdiff_t n_inner, const real *table, ptrdiff_t table_row_step,
+                         ptrdiff_t n_columns, int is_added, real *out) {
+    static const struct {
+        ptrdiff_t n; /* vectors */
+        add_tiles add;
+    } widths[] = {
 #if MOST == 4
-        case 3:
-            add_row(3, x, step, depth, table, table_row_step, is_added, out, last);
-            break;
-        default:
-            add_row(4, x, step, depth, table, table_row_step, is_added, out, last);
+        {16, add_tiles_1_16},
 #endif
+        {8, add_tiles_1_8}, {4, add_tiles_1_4}, {3, add_tiles_1_3}, {2, add_tiles_1_2}, {1, add_tiles_1_1}};
+    ptrdiff_t n_cuts = (n_inner + DEPTH - 1) / DEPTH;
+    for (ptrdiff_t cut = 0; cut < n_cuts; cut++) {
+        ptrdiff_t from = cut * n_inner / n_cuts, depth = (cut + 1) * n_inner / n_cuts - from;
+        for (ptrdiff_t column = 0, i = 0; column < n_columns; column += widths[i].n * LANES) {
+            ptrdiff_t left = (n_columns - column + LANES - 1) / LANES;
+            while (widths[i].n > left || widths[i].n == left - 1) { /* a vector that overlaps is no tile of its own */
+                i++;
+            }
+            ptrdiff_t last = least((widths[i].n - 1) * LANES, n_columns - LANES - column);
+            widths[i].add(x + from * step, step, step, 1, depth, table + from * table_row_step + column, table_row_step,
+                          last, cut > 0 || is_added, out + column, n_columns, last);
+        }
     }
 }
 
@@ -359,12 +364,17 @@ static void multiply(const real *x, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_
         multiply_dots(x, row_step, n_rows, n_inner, table, table_row_step, table_step, n_columns, is_added, out);
         return;
     }
+    if (n_rows == 1 && n_columns >= LANES && table_step == 1) {
+        multiply_row(x, step, n_inner, table, table_row_step, n_columns, is_added, out);
+        return;
+    }
     whole panel[DEPTH * MOST];
     real narrow[NARROW * LANES];
     int is_narrow = n_columns < LANES, is_copied = n_rows > FEW || is_narrow || table_step != 1;
     ptrdiff_t n_vectors = (n_columns + LANES - 1) / LANES, n_parts = (n_vectors + MOST - 1) / MOST;
     ptrdiff_t n_cuts = (n_inner + DEPTH - 1) / DEPTH, width = least(LANES, n_columns);
     ptrdiff_t together = is_narrow ? NARROW : n_rows, out_step = is_narrow ? LANES : n_columns;
+    const add_tiles *add = n_rows <= FEW ? few_by_width : by_width;
     for (ptrdiff_t row = 0; row < n_rows; row += together) {
         ptrdiff_t n_here = least(together, n_rows - row);
         for (ptrdiff_t i = 0; i < n_cuts * n_parts; i++) { /* of x what all parts read stays near */
@@ -372,20 +382,17 @@ static void multiply(const real *x, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_
             ptrdiff_t part = i % n_parts, first = part * n_vectors / n_parts;
             ptrdiff_t n = (part + 1) * n_vectors / n_parts - first, column = first * LANES;
             ptrdiff_t last = is_narrow ? 0 : least((n - 1) * LANES, n_columns - LANES - column);
-            int is_begun = cut > 0 || (is_added && !is_narrow);
-            if (!is_copied) {
-                for (ptrdiff_t r = 0; r < n_rows; r++) {
-                    add_row_of(n, x + r * row_step + from * step, step, depth, table + from * table_row_step + column,
-                               table_row_step, is_begun, out + r * n_columns + column, last);
+            ptrdiff_t here_step = table_row_step, here_last = last;
+            const real *here = table + from * table_row_step + column * table_step;
+            if (is_copied) {
+                for (ptrdiff_t v = 0; v < n; v++) {
+                    fill(here + (v < n - 1 ? v * LANES : last) * table_step, table_row_step, table_step, depth, width,
+                         (real *)(panel + v), n * LANES);
                 }
-                continue;
+                here = (const real *)panel, here_step = n * LANES, here_last = (n - 1) * LANES;
             }
-            for (ptrdiff_t v = 0; v < n; v++) {
-                fill(table + from * table_row_step + (column + (v < n - 1 ? v * LANES : last)) * table_step,
-                     table_row_step, table_step, depth, width, (real *)(panel + v), n * LANES);
-            }
-            by_width[n - 1](x + row * row_step + from * step, row_step, step, n_here, depth, panel, is_begun,
-                            is_narrow ? narrow : out + column, out_step, last);
+            add[n - 1](x + row * row_step + from * step, row_step, step, n_here, depth, here, here_step, here_last,
+                       cut > 0 || (is_added && !is_narrow), is_narrow ? narrow : out + column, out_step, last);
         }
         for (ptrdiff_t r = 0; is_narrow && r < n_here; r++) {
             real *to = out + (row + r) * n_columns;
