@@ -105,7 +105,7 @@ def sparse_forms(D):
     reversed_rows.data, reversed_rows.indices, reversed_rows.indptr = X.data[order], X.indices[order], X.indptr
     yield reversed_rows
     twice = sp.csr_array(D.shape)  # every entry as a quarter and three quarters of itself
-    twice.data = np.stack([X.data / 4, X.data * 3 / 4], axis=1).ravel()
+    twice.data = np.stack([X.data / 4, X.data * 0.75], axis=1).ravel()
     twice.indices, twice.indptr = np.repeat(X.indices, 2), 2 * X.indptr
     yield twice
     wide = sp.csr_matrix(D.shape)
@@ -547,6 +547,50 @@ def test_cross_entropies_of_counts_of_every_type(dtype, index, normalize):
         want = cross_entropy(counts.astype(np.float64), q, normalize=normalize)
         assert got.dtype == (np.float32 if narrow else np.float64)
         np.testing.assert_allclose(got, want, rtol=1e-6 if narrow else 1e-13)
+
+
+@pytest.mark.parametrize("name", ["entropy", "cross_entropy"])
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("odd", [None, np.nan, np.inf, -1.0, 1e308, 1e-320])
+def test_columns_of_sparse_matrices_are_as_dense_ones(name, normalize, odd):
+    rng = np.random.default_rng(0)
+    P = rng.poisson(0.4, (4000, 150)).astype(np.float64)  # of several parts
+    P[:, 7] = 0
+    q = rng.random((4000, 1)) + 0.01
+    if odd is not None:
+        P[3:5, 2], P[1500, 9], q[17] = odd, odd, abs(odd) if np.isfinite(odd) else 0
+    with np.errstate(all="ignore"):
+        want = np.asarray(measure(name, P, q, normalize=normalize, axis=0))
+    for X in sparse_forms(P):
+        for axis in (0, -2):
+            got = measure(name, X, q, normalize=normalize, axis=axis)
+            np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-300)
+    for dtype in (np.float32, np.int32):
+        if odd is None:
+            got = measure(name, sp.csr_array(P.astype(dtype)), q.astype(np.float32), normalize=normalize, axis=0)
+            assert got.dtype == (np.float32 if dtype == np.float32 else np.float64)
+            np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert np.isnan(want[7]) == normalize
+
+
+@pytest.mark.parametrize("odd", [None, np.nan, np.inf, -3.0, 1.7e308, 1e-320])
+def test_shares_of_columns_of_sparse_matrices(odd):
+    P = np.random.default_rng(0).poisson(0.4, (2000, 150)).astype(np.float64)
+    P[:, 7] = 0
+    if odd is not None:
+        P[3:5, 2] = odd
+    with np.errstate(all="ignore"):
+        want = conditional_probability(P, 0)
+    want[np.isnan(want) & (P == 0)] = 0  # no entries
+    for X in sparse_forms(P):
+        before = X.copy()
+        found = conditional_probability(X, 0)
+        np.testing.assert_allclose(found.toarray(), want, rtol=1e-14, atol=1e-300)
+        np.testing.assert_array_equal(X.toarray(), before.toarray())
+    if odd is None:
+        found = conditional_probability(sp.csr_array(P.astype(np.float32)), 0)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.toarray(), want, rtol=1e-6)
 
 
 def test_room_after_the_last_entry_is_not_read():

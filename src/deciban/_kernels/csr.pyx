@@ -102,6 +102,14 @@ def all_finite(const real_t[::1] data, Py_ssize_t start, Py_ssize_t stop):
     return not bad
 
 
+cdef inline bint _increases(const index_t* indices, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(1, n):
+        if indices[j] <= indices[j - 1]:
+            return False
+    return True
+
+
 def has_duplicates(
     const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t n_cols, Py_ssize_t start, Py_ssize_t stop,
 ):
@@ -118,6 +126,8 @@ def has_duplicates(
     with nogil:
         for row in range(start, stop):
             name += 1
+            if _increases(&indices[0] + indptr[row], indptr[row + 1] - indptr[row]):
+                continue
             for j in range(indptr[row], indptr[row + 1]):
                 found |= last[indices[j]] == name
                 last[indices[j]] = name

@@ -293,3 +293,16 @@ def share_sparse(const real_t[::1] data, const index_t[::1] indptr, Py_ssize_t s
                 else:
                     float_ops.share(
                         &data[indptr[row]], NULL, 0.0, indptr[row + 1] - indptr[row], False, &out[indptr[row]])
+
+
+def share_by_column(
+    const real_t[::1] data, const index_t[::1] indices, const double[::1] columns, Py_ssize_t start, Py_ssize_t stop,
+    real_t[::1] out,
+):
+    """Write CSR entries [start, stop), each divided by the sum of its column."""
+    cdef Py_ssize_t i
+    if start < 0 or stop > data.shape[0] or data.shape[0] != indices.shape[0] or out.shape[0] != data.shape[0]:
+        raise ValueError("input, output and entries do not agree")
+    with nogil:
+        for i in range(start, stop):
+            out[i] = <real_t> (data[i] / columns[indices[i]])

@@ -147,6 +147,44 @@ def entropies(
     free(w)
 
 
+def entropies_of_columns(
+    const double[::1] data, const index_t[::1] indices, const double[::1] inverses, Py_ssize_t start, Py_ssize_t stop,
+    double[::1] out,
+):
+    """Add the terms of entries [start, stop) to the entropies of columns, whose sums' inverses may be given."""
+    cdef Py_ssize_t i, m
+    cdef bint scaled = inverses.shape[0] > 0
+    cdef double[PIECE] here, terms
+    cdef const double* p
+    with nogil:
+        while start < stop:
+            m = min(PIECE, stop - start)
+            p = &data[start]
+            if scaled:
+                for i in range(m):
+                    here[i] = data[start + i] * inverses[indices[start + i]]
+                p = here
+            if not ops.terms[kinds.ENTROPY](p, p, m, terms):  # something is unusual
+                for i in range(m):
+                    terms[i] = _terms(kinds.ENTROPY, p + i, p + i, NULL, 1, 1.0, 1.0, False)
+            for i in range(m):
+                out[indices[start + i]] += terms[i]
+            start += m
+
+
+def cross_entropies_of_columns(
+    const double[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] minus_logs,
+    Py_ssize_t start, Py_ssize_t stop, double[::1] out,
+):
+    """Add what rows [start, stop), for each of which -log q is given, add to the cross-entropies of columns."""
+    cdef Py_ssize_t row, j
+    with nogil:
+        for row in range(start, stop):
+            for j in range(indptr[row], indptr[row + 1]):
+                if data[j] != 0.0:  # times infinity it is nothing
+                    out[indices[j]] += data[j] * minus_logs[row]
+
+
 def absences(
     int measure, const double[::1] one, bint one_is_p, bint normalize, const double[::1] weights, double[::1] absent,
 ):

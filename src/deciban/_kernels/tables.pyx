@@ -234,30 +234,36 @@ def add_up_sparse(
     double[::1] rows, double[::1] columns,
 ):
     """As :func:`add_up`, of CSR rows [start, stop) that the border has checked."""
-    cdef Py_ssize_t row, i
-    cdef double total
+    cdef Py_ssize_t row, i, last
+    cdef double even, odd
     if start < 0 or stop >= indptr.shape[0] or rows.shape[0] < stop or data.shape[0] != indices.shape[0]:
         raise ValueError("input, output and rows do not agree")
     with nogil:
         for row in range(start, stop):
-            total = 0.0
-            for i in range(indptr[row], indptr[row + 1]):
-                total += data[i]
+            even = odd = 0.0  # two sums that do not wait for each other
+            i, last = indptr[row], indptr[row + 1]
+            while i + 2 <= last:
+                even += data[i]
+                odd += data[i + 1]
                 columns[indices[i]] += data[i]
-            rows[row] = total
+                columns[indices[i + 1]] += data[i + 1]
+                i += 2
+            if i < last:
+                even += data[i]
+                columns[indices[i]] += data[i]
+            rows[row] = even + odd
 
 
 def associate_sparse(
     const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] rows, double total,
-    const double[::1] columns, const double[::1] inverses, double unit, Py_ssize_t start, Py_ssize_t stop,
-    real_t[::1] out,
+    const double[::1] columns, double unit, Py_ssize_t start, Py_ssize_t stop, real_t[::1] out,
 ):
     """As :func:`associate`, of the entries of CSR rows [start, stop)."""
     cdef Py_ssize_t row, i, k, m
     cdef double[RUN] column, inverse
     if (
         start < 0 or stop >= indptr.shape[0] or rows.shape[0] < stop or data.shape[0] != indices.shape[0]
-        or out.shape[0] != data.shape[0] or columns.shape[0] != inverses.shape[0]
+        or out.shape[0] != data.shape[0]
     ):
         raise ValueError("input, output and rows do not agree")
     with nogil:
@@ -266,7 +272,9 @@ def associate_sparse(
             while i < indptr[row + 1]:
                 m = min(<Py_ssize_t> RUN, <Py_ssize_t> indptr[row + 1] - i)
                 for k in range(m):
-                    column[k], inverse[k] = columns[indices[i + k]], inverses[indices[i + k]]
+                    column[k] = columns[indices[i + k]]
+                for k in range(m):  # sooner than another table that is not in cache is looked up
+                    inverse[k] = 1.0 / column[k]
                 if real_t is double:
                     double_ops.associate(&data[i], 1, m, &rows[row], total, column, inverse, unit, False, &out[i])
                 else:

@@ -13,8 +13,8 @@ import scipy.sparse as sp
 
 from deciban._kernels import divergences, tables
 from deciban._parallel import cut, run_blocks
+from deciban.information._sparse import by_column, checked, cross_entropies, without_duplicates
 from deciban.information._sparse import by_row as sparse_by_row
-from deciban.information._sparse import checked, cross_entropies, without_duplicates
 
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
@@ -112,11 +112,15 @@ def measure(
         found = divergences.at_once(measure, p, q, normalize, scale)
         if found is not None:
             return found
+    axis = operator.index(axis)
     Q: Any = None if q is None else rows(q, axis, names[1], merged=False)
-    if measure == divergences.CROSS and weights is None and axis in (-1, 1) and _is_csr(p):
-        found = cross_entropies(p, Q, normalize)
+    if weights is None and _is_csr(p):
+        if axis in (-2, 0):
+            found = by_column(measure, p, Q, normalize)
+        else:
+            found = cross_entropies(p, Q, normalize) if measure == divergences.CROSS and axis in (-1, 1) else None
         if found is not None:
-            return _in_unit(found, scale, np.result_type(real_type(p.dtype), Q.dtype))
+            return _in_unit(found, scale, np.result_type(real_type(p.dtype), real_type(p.dtype) if q is None else Q))
     P: Any = rows(p, axis, names[0], merged=False)
     Q = P if q is None else Q
     if weights is None:

@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from deciban._arrays import check_out
-from deciban._kernels import reductions, shares
+from deciban._kernels import csr, reductions, shares
 from deciban._parallel import cut, run_blocks
 from deciban.information._measures import BLOCKS, Array, few, in_blocks, numbers, real_type, rows
+from deciban.information._sparse import copy_indices, like, marginals
 
 _LONG = 1 << 17  # values of a block that are but read, divided and written: 30 us
 _LARGE = 1 << 21  # values of a table whose blocks of columns do not stay in cache
@@ -94,11 +95,26 @@ def _share_tall(counts: Array, out: Array, alpha: float) -> bool:
 
 def _sparse_shares(X: Any) -> Any:
     """Return CSR rows divided by their sums."""
-    found = sp.csr_matrix(X.shape)
-    found.data, found.indices, found.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
+    found = like(X)
 
     def task(start: int, stop: int) -> None:
+        copy_indices(X, start, stop, found)
         shares.share_sparse(X.data, X.indptr, start, stop, found.data)
+
+    in_blocks(X.shape[0], X.nnz // max(X.shape[0], 1), task)
+    return found
+
+
+def _sparse_shares_of_columns(X: Any) -> Any:
+    """Return the entries of CSR rows divided by the sums of their columns; None if one of these is out of range."""
+    _, sums = marginals(X)
+    if not csr.all_finite(sums, 0, len(sums)):
+        return None
+    found = like(X)
+
+    def task(start: int, stop: int) -> None:
+        copy_indices(X, start, stop, found)
+        shares.share_by_column(X.data, X.indices, sums, int(X.indptr[start]), int(X.indptr[stop]), found.data)
 
     in_blocks(X.shape[0], X.nnz // max(X.shape[0], 1), task)
     return found
@@ -149,7 +165,11 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0, o
             raise ValueError("alpha would make every entry of a sparse matrix count: use 0, or a dense array")
         if out is not None:
             raise ValueError("the result for a sparse matrix is sparse, and takes no out")
-        table = _sparse_shares(rows(joint, axis, "joint"))
+        if operator.index(axis) in (-2, 0) and joint.format == "csr":
+            found = _sparse_shares_of_columns(rows(joint, -1, "joint", merged=False))
+            if found is not None:
+                return found
+        table = _sparse_shares(rows(joint, axis, "joint", merged=False))
         return table if axis in (-1, 1) else table.T.tocsr()
     counts = few(numbers(joint, "joint"))
     check_out(out, counts.shape, real_type(counts.dtype), joint)

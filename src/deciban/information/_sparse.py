@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts, entries, malformed, to_csr
-from deciban._kernels import csr, divergences, sparse_divergences
+from deciban._arrays import aligned_empty, csr_parts, entries, malformed, to_csr
+from deciban._kernels import csr, divergences, sparse_divergences, tables
 from deciban._parallel import cut, run_blocks
 
 Array = npt.NDArray[Any]
@@ -52,6 +52,20 @@ def without_duplicates(X: Any) -> Any:
     return X
 
 
+def like(X: Any) -> Any:
+    """Return CSR rows of the structure of others, whose entries and indices have yet to be written."""
+    found = sp.csr_matrix(X.shape)
+    found.data, found.indices = (aligned_empty(array.shape, array.dtype) for array in (X.data, X.indices))
+    found.indptr = X.indptr.copy()
+    return found
+
+
+def copy_indices(X: Any, start: int, stop: int, found: Any) -> None:
+    """Write the indices of rows [start, stop) of X to those of another."""
+    some = slice(X.indptr[start], X.indptr[stop])
+    found.indices[some] = X.indices[some]
+
+
 def _rows_of_a_task(n_rows: int, n_entries: int, n_columns: int = 0) -> int:
     """Return how many rows to take at once, where a task clears a number for each of some columns first."""
     n_tasks = min(_TASKS, n_entries // max(_TASK, n_columns))
@@ -85,6 +99,76 @@ def cross_entropies(p: Any, Q: Any, normalize: bool) -> Array | None:
     # perhaps for a sum, or its inverse, beyond the range of numbers
     is_lost = normalize and bool((np.isnan(out) & (np.diff(parts[2]) > 0)).any())
     return None if is_lost else out
+
+
+def _sums_of_columns(X: Any, task: Callable[[int, int, Array], None]) -> Array:
+    """Return sums, one a column, to which ``task(start, stop, columns)`` adds those of rows."""
+    n_rows, n = X.shape
+    n_parts = max(1, min(_TASKS, X.nnz // max(2 * n, _TASK)))
+    blocks = cut(n_rows, max(1, -(-n_rows // n_parts)))
+    columns = aligned_empty((max(1, len(blocks)), n))
+    columns[len(blocks) :] = 0.0
+
+    def add_up(block: int, _: int) -> None:
+        columns[block] = 0.0
+        task(*blocks[block], columns[block])
+
+    run_blocks(add_up, len(blocks))
+    with np.errstate(all="ignore"):
+        return columns[0] if len(columns) == 1 else np.asarray(columns.sum(axis=0))
+
+
+def marginals(X: Any) -> tuple[Array, Array]:
+    """Return the sums of rows and of columns."""
+    of_rows = np.empty(X.shape[0])
+
+    def task(start: int, stop: int, columns: Array) -> None:
+        tables.add_up_sparse(X.data, X.indices, X.indptr, start, stop, of_rows, columns)
+
+    return of_rows, _sums_of_columns(X, task)
+
+
+def by_column(measure: int, p: Any, Q: Any, normalize: bool) -> Array | None:
+    """Return the entropies of columns of a CSR matrix, or their cross-entropies and one checked row's, as entries lie.
+
+    None if that is another measure, or takes sums, inverses or numbers that are out of range.
+    """
+    if measure not in (divergences.ENTROPY, divergences.CROSS):
+        return None
+    X = checked(p)
+    inverses = logs = np.empty(0)
+    if measure == divergences.ENTROPY:
+        X = without_duplicates(X)
+    else:
+        if Q.shape not in ((X.shape[0],), (1, X.shape[0])):
+            return None
+        logs = np.empty(X.shape[0])
+        _, has_nan = sparse_divergences.minus_logs(_dense_row(Q), normalize, logs)
+        if has_nan:
+            return None
+    data, indices, indptr = _parts(X)
+    if normalize:
+        with np.errstate(all="ignore"):
+            inverses = 1.0 / marginals(X)[1]
+        inverses[~((abs(inverses) >= np.finfo(np.float64).tiny) & (abs(inverses) < np.inf))] = np.nan
+
+    def task(start: int, stop: int, out: Array) -> None:
+        if measure == divergences.ENTROPY:
+            some = int(indptr[start]), int(indptr[stop])
+            sparse_divergences.entropies_of_columns(data, indices, inverses, *some, out)
+        else:
+            sparse_divergences.cross_entropies_of_columns(data, indices, indptr, logs, start, stop, out)
+
+    out = _sums_of_columns(X, task)
+    if normalize:
+        if measure == divergences.CROSS:
+            with np.errstate(all="ignore"):
+                out *= inverses
+        out[np.isnan(inverses)] = np.nan
+        is_lost = ~np.isfinite(out)
+        if is_lost.any() and is_lost[indices].any():
+            return None
+    return out
 
 
 def by_row(measure: int, P: Any, Q: Any, normalize: bool, weights: Array) -> Array:

@@ -16,6 +16,7 @@ from deciban._class_sums import count_dense, count_sparse
 from deciban._kernels import csr, divergences, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._measures import BLOCK, Array, few, in_blocks, numbers, real_type, rows, unit
+from deciban.information._sparse import copy_indices, like, marginals
 
 _SUMS = 16  # of columns that are kept apart, at most
 
@@ -68,26 +69,21 @@ class _Table:
 
     def _add_up(self) -> None:
         n_rows, n = self.table.shape
-        self.rows = np.empty(n_rows)
         if self.is_sparse:
-            n_parts = max(1, min(_SUMS, self.table.nnz // max(n, BLOCK)))
-            size = max(1, -(-n_rows // n_parts))
+            self.rows, self.columns = marginals(self.table)
         else:
-            size = max(1, BLOCK // max(n, 1), n_rows // _SUMS)
-        blocks = cut(n_rows, size)
-        columns = np.zeros((max(len(blocks), 1), n))
+            self.rows = np.empty(n_rows)
+            blocks = cut(n_rows, max(1, BLOCK // max(n, 1), n_rows // _SUMS))
+            columns = np.zeros((max(len(blocks), 1), n))
 
-        def task(block: int, _: int) -> None:
-            start, stop = blocks[block]
-            if self.is_sparse:
-                X = self.table
-                tables.add_up_sparse(X.data, X.indices, X.indptr, start, stop, self.rows, columns[block])
-            else:
+            def task(block: int, _: int) -> None:
+                start, stop = blocks[block]
                 tables.add_up(self.table[start:stop], self.rows[start:stop], columns[block])
 
-        run_blocks(task, len(blocks))
+            run_blocks(task, len(blocks))
+            with np.errstate(all="ignore"):
+                self.columns = columns[0] if len(blocks) <= 1 else columns.sum(axis=0)
         with np.errstate(all="ignore"):
-            self.columns = columns[0] if len(blocks) <= 1 else columns.sum(axis=0)
             self.total = float(self.rows.sum())
 
     def for_rows(self, task: Callable[[int, int], None]) -> None:
@@ -215,21 +211,20 @@ def pointwise_mutual_information(
     if at_once is not None:
         return at_once
     found = _Table(joint, normalize)
-    with np.errstate(all="ignore"):
-        inverses = 1.0 / found.columns
-    pmi: Any = out
+    pmi: Any
     if found.is_sparse:
         X = found.table
-        pmi = sp.csr_matrix(X.shape)
-        pmi.data, pmi.indices, pmi.indptr = np.empty_like(X.data), X.indices.copy(), X.indptr.copy()
-    elif out is None:
-        pmi = np.empty_like(found.table)
+        pmi = like(X)
+    else:
+        pmi = np.empty_like(found.table) if out is None else out
+        with np.errstate(all="ignore"):
+            inverses = 1.0 / found.columns
 
     def task(start: int, stop: int) -> None:
         if found.is_sparse:
+            copy_indices(X, start, stop, pmi)
             tables.associate_sparse(
-                *(X.data, X.indices, X.indptr, found.rows, found.total, found.columns, inverses, scale),
-                *(start, stop, pmi.data),
+                *(X.data, X.indices, X.indptr, found.rows, found.total, found.columns, scale, start, stop, pmi.data)
             )
         else:
             some, sums = found.table[start:stop], found.rows[start:stop]
