@@ -557,6 +557,43 @@ def test_affine_checks_every_sparse_format(function):
         function(X, W)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("n_rows", [2, 5000])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", [special.affine_sigmoid, special.affine_softmax])
+def test_affine_of_malformed_rows(function, dtype, n_rows, n_outputs):
+    """A few rows, and more than a block of them, of one output or several; indices of either type."""
+    W = np.random.default_rng(0).normal(size=(3000, n_outputs)).astype(dtype)
+    dense = sp.random(n_rows, 3000, 0.01, random_state=0, format="csr", dtype=dtype)
+    for index in (np.int32, np.int64):
+
+        def fresh(index=index):
+            X = sp.csr_array((dense.data.copy(), dense.indices.astype(index), dense.indptr.astype(index)), dense.shape)
+            assert X.indices.dtype == index
+            return X
+
+        z = dense.astype(float) @ W.astype(float)
+        same(
+            function(fresh(), W),
+            (scipy.special.expit(z) if function is special.affine_sigmoid else scipy.special.softmax(z, axis=1)).astype(
+                dtype
+            ),
+        )
+        for part, at, wrong in (
+            ("indices", -1, 3000),
+            ("indices", 0, -1),
+            ("indptr", 0, 1),
+            ("indptr", 0, -1),
+            ("indptr", 1, 10**8),
+            ("indptr", -1, dense.nnz + 1),
+            ("indptr", -1, 0),
+        ):
+            X = fresh()
+            getattr(X, part)[at] = wrong
+            with pytest.raises(ValueError, match=r"CSR|out of range|indptr"):
+                function(X, W)
+
+
 def test_affine_refuses_what_is_not_real():
     X, W, b = np.ones((2, 2)), np.ones((2, 1)), np.ones(1)
     for arguments, name in (((1j * X, W, b), "X"), ((X, 1j * W, b), "W"), ((X, W, 1j * b), "b")):
@@ -639,11 +676,12 @@ def test_affine_of_a_row_is_the_same_alone(function, dtype, data):
         rng.normal(size=shape).astype(dtype) for shape in ((n_rows, n_features), (n_features, n_outputs), n_outputs)
     )
     W = data.draw(st.sampled_from([np.ascontiguousarray, np.asfortranarray]))(W)
+    X = data.draw(st.sampled_from([np.asarray, sp.csr_array]))(X)
     whole = function(X, W, b)
     start = data.draw(st.integers(0, n_rows - 1))
     stop = data.draw(st.integers(start + 1, n_rows) | st.just(start + 1))
     found = function(X[start:stop], W, b)
-    tolerance = 0.0 if products.HAS_TILES else 1e-4 if dtype == np.float32 else 1e-12
+    tolerance = 0.0 if products.HAS_TILES or sp.issparse(X) else 1e-4 if dtype == np.float32 else 1e-12
     np.testing.assert_allclose(found, whole[start:stop], rtol=tolerance, atol=tolerance)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from deciban._arrays import csr_parts, to_csr
+from deciban._arrays import entries, malformed, to_csr
 from deciban._kernels import affine
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
@@ -74,14 +74,15 @@ def _dense(X: Array, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
 
 
 def _sparse(X: Any, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
-    data, indices, indptr = csr_parts(to_csr(X))
+    X = to_csr(X)
+    data, indices, indptr = entries(X)
     data = data.astype(out.dtype, copy=False)
-    offset = b.astype(np.float64, copy=False)
     n_rows = max(64, _CELLS // W.shape[1])
     blocks = cut(len(out), max(1, min(n_rows, BLOCK * X.shape[0] // max(len(data) * W.shape[1], 1))))
 
     def task(block: int, _: int) -> None:
-        affine.sparse_rows(data, indices, indptr, W, offset, is_softmax, *blocks[block], out)
+        if not affine.sparse_rows(data, indices, indptr, W, b, is_softmax, *blocks[block], out):
+            raise malformed(X)
 
     run_blocks(task, len(blocks))
 
