@@ -21,6 +21,7 @@ no whole number below 65,536, and what else is wrong is not known: to be done in
 Source: Manning, Raghavan, Schuetze, Introduction to Information Retrieval (2008), chapter 13.
 """
 
+from libc.math cimport NAN
 from libc.string cimport memset
 
 from deciban._kernels.prefetch cimport PREFETCH
@@ -367,7 +368,10 @@ def sum_dense_rows(
     const data_t[:, ::1] X, const int[::1] codes, const double[::1] weights, int class_start, int class_stop,
     bint binary, double threshold, double[:, ::1] sums,
 ):
-    """Add the dense rows of classes [class_start, class_stop) to `sums` (n_classes, n_features); return the trouble."""
+    """Add the dense rows of classes [class_start, class_stop) to `sums` (n_classes, n_features); return the trouble.
+
+    With `binary`, a value counts as 1 if it is above `threshold`, else as 0, and NaN as NaN.
+    """
     cdef Py_ssize_t row, f
     cdef int code
     cdef double weight = 1.0, smallest = 0.0, value
@@ -387,7 +391,8 @@ def sum_dense_rows(
                 weight = weights[row]
             if binary:
                 for f in range(X.shape[1]):
-                    sums[code, f] += weight * (1.0 if X[row, f] > threshold else 0.0)
+                    value = <double> (X[row, f] > threshold)
+                    sums[code, f] += weight * (value if X[row, f] == X[row, f] else NAN)
             else:
                 for f in range(X.shape[1]):
                     value = <double> X[row, f]

@@ -13,7 +13,7 @@ from sklearn.utils import column_or_1d
 
 from deciban._arrays import aligned_empty, check_out, entries
 from deciban._class_sums import count_dense, count_sparse
-from deciban._kernels import csr, divergences, tables
+from deciban._kernels import counts, divergences, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._measures import BLOCK, Array, few, in_blocks, numbers, real_type, rows, unit
 from deciban.information._sparse import copy_indices, like, marginals
@@ -278,14 +278,13 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     codes = codes.astype(np.int32)
     none = np.empty(0)
     if sp.issparse(samples):
-        present, _ = count_sparse(
+        present, trouble = count_sparse(
             entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
         )
-        unknown = samples.indices[np.isnan(samples.data)]
+        unknown = samples.indices[np.isnan(samples.data)] if trouble & counts.NONFINITE else []
     else:
         present, _ = count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
-        all_finite = csr.all_finite(samples.reshape(-1), 0, samples.size)
-        unknown = np.zeros(samples.shape[1], dtype=bool) if all_finite else np.isnan(samples.max(axis=0, initial=0.0))
+        unknown = np.isnan(present.sum(axis=0))
     size = np.bincount(codes, minlength=len(classes)).astype(np.float64)
     gain = np.zeros(samples.shape[1])
 
@@ -293,9 +292,9 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
         # what a feature's presence, and its absence, tell of the class, and how often they do
         of_feature = np.ascontiguousarray(present[:, start:stop].T, dtype=np.float64)
         often, apart = np.empty(stop - start), np.empty(stop - start)
-        for counts in (of_feature, size - of_feature):
-            tables.add_up(counts, often, np.zeros(len(size)))
-            divergences.dense_rows(divergences.KL, counts, size[np.newaxis], True, none, 0, stop - start, apart)
+        for times in (of_feature, size - of_feature):
+            tables.add_up(times, often, np.zeros(len(size)))
+            divergences.dense_rows(divergences.KL, times, size[np.newaxis], True, none, 0, stop - start, apart)
             gain[start:stop] += np.where(often > 0, often / len(codes) * apart, 0.0)
 
     if len(codes):
