@@ -305,52 +305,70 @@ def _against(peer: str, reference: Callable[[Any], Work], call: Callable[..., An
 def affine(quick: bool, shape: tuple[int, int, int], dtype: type, sparse: bool) -> tuple[Any, ...]:
     """Return samples, coefficients, intercepts, and room for results."""
     rng = np.random.default_rng(0)
-    n_samples = shape[0] // 100 if quick else shape[0]
-    X = counts(quick).X.astype(dtype) if sparse else rng.normal(0, 3, (n_samples, shape[1])).astype(dtype)
+    n_samples = max(1, shape[0] // 100) if quick else shape[0]
+    X = counts(quick).X[:n_samples].astype(dtype) if sparse else rng.normal(0, 3, (n_samples, shape[1])).astype(dtype)
     W, b = rng.normal(0, 0.1, (X.shape[1], shape[2])).astype(dtype), rng.normal(0, 1, shape[2]).astype(dtype)
     return X, W, b, *(np.empty((X.shape[0], shape[2]), dtype) for _ in range(2))
 
 
-def _affine_contenders(name: str, sparse: bool) -> tuple[Contender, ...]:
+def _affine_contenders(name: str, sparse: bool, n_calls: int) -> tuple[Contender, ...]:
     softmax = name == "affine_softmax"
 
-    def plainly(n_threads: int) -> Callable[[Any], Work]:
+    def in_scipy(n_threads: int) -> Callable[[Any], Work]:
         def make(samples: Any) -> Work:
             X, W, b, *_ = samples
+            room = np.empty((X.shape[0], W.shape[1]), W.dtype)
+
+            def once() -> Any:
+                z = X @ W if sparse else np.matmul(X, W, out=room)
+                z += b
+                return scipy.special.softmax(z, axis=1) if softmax else scipy.special.expit(z, out=z)
 
             def call(_state: Any) -> Any:
                 with blas().limit(limits=n_threads, user_api="blas"):
-                    z = X @ W + b
-                return scipy.special.softmax(z, axis=1) if softmax else scipy.special.expit(z, out=z)
+                    return _last(once, n_calls)
 
             return Work(call)
 
         return make
 
     def in_place(torch: Any, X: Any, W: Any, b: Any, z: Any, out: Any) -> Any:
-        torch.addmm(b, X, W, out=z)
-        return torch.softmax(z, 1, out=out) if softmax else torch.sigmoid(z, out=out)
+        def once() -> Any:
+            torch.addmm(b, X, W, out=z)
+            return torch.softmax(z, 1, out=out) if softmax else torch.sigmoid(z, out=out)
 
-    ours = plain(lambda X, W, b, *_: getattr(special, name)(X, W, b))
+        with torch.inference_mode():
+            return _last(once, n_calls)
+
+    function = getattr(special, name)
+    ours = plain(lambda X, W, b, _z, out: _last(lambda: function(X, W, b, out=out), n_calls))
     found = [
-        Contender("SciPy", 1, plainly(1)),
+        Contender("SciPy", 1, in_scipy(1)),
         Contender("deciban", 1, ours),
         Contender("deciban 2T", 2, ours),
     ]
     if not sparse:
-        found.append(Contender("SciPy 2T", 2, plainly(2)))
+        found.append(Contender("SciPy 2T", 2, in_scipy(2)))
         found += [Contender(f"PyTorch {n}T", n, in_torch(in_place, n)) for n in (1, 2)]
     return tuple(found)
 
 
+def _last(call: Callable[[], Any], n_calls: int) -> Any:
+    for _ in range(n_calls - 1):
+        call()
+    return call()
+
+
 def _affine_problem(name: str, shape: tuple[int, int, int], dtype: type, sparse: bool = False) -> Problem:
     sizes = " x ".join(f"{size:,}" for size in shape)
+    n_calls = 100 if shape[0] == 1 else 1
     return Problem(
         "special",
         f"{name}, {sizes}, {np.dtype(dtype).name}{', sparse' if sparse else ''}",
         partial(affine, shape=shape, dtype=dtype, sparse=sparse),
-        _affine_contenders(name, sparse),
+        _affine_contenders(name, sparse, n_calls),
         close,
+        n_calls,
     )
 
 
@@ -594,12 +612,23 @@ PROBLEMS = [
             ("affine_softmax", (10_000, 1000, 500)),
             ("affine_sigmoid", (10_000, 1000, 20)),
             ("affine_sigmoid", (10_000, 1000, 1)),
+            ("affine_sigmoid", (1_000_000, 10, 1)),
+            ("affine_softmax", (1_000_000, 10, 10)),
+            ("affine_sigmoid", (1_000_000, 10, 20)),
+            ("affine_softmax", (1, 1000, 20)),
+            ("affine_sigmoid", (1, 20, 10)),
+            ("affine_sigmoid", (1, 1000, 500)),
         )
         for dtype in DTYPES
     ),
     *(
-        _affine_problem(name, (11_314, 130_107, 20), dtype, sparse=True)
-        for name in ("affine_softmax", "affine_sigmoid")
+        _affine_problem(name, shape, dtype, sparse=True)
+        for name, shape in (
+            ("affine_softmax", (11_314, 130_107, 20)),
+            ("affine_sigmoid", (11_314, 130_107, 20)),
+            ("affine_sigmoid", (11_314, 130_107, 1)),
+            ("affine_softmax", (1, 130_107, 20)),
+        )
         for dtype in DTYPES
     ),
     *(
