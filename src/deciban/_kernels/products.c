@@ -34,7 +34,7 @@ typedef double real;
 #define LANES ((ptrdiff_t)(BYTES / sizeof(real)))
 #define DEPTH 256
 #define NARROW 64 /* rows at a time where they are shorter than a vector */
-#define AT_ONCE _Pragma("GCC unroll 16")
+#define AT_ONCE _Pragma("GCC unroll 24")
 #define COLUMN 1024 /* terms of a dot product */
 #define CHAINS 4 /* sums of a single dot product, which do not wait for each other */
 #define AHEAD 8192 /* bytes of x that are asked for before they are needed: 30 % faster than what the processor foresees */
@@ -111,6 +111,7 @@ ADD_TILES(4, 1)
 ADD_TILES(4, 2)
 #if MOST == 4
 ADD_TILES(1, 16)
+ADD_TILES(1, 24)
 ADD_TILES(4, 3)
 ADD_TILES(4, 4)
 ADD_TILES(14, 1)
@@ -134,7 +135,7 @@ static void multiply_row(const real *x, ptrdiff_t step, ptrdiff_t n_inner, const
         add_tiles add;
     } widths[] = {
 #if MOST == 4
-        {16, add_tiles_1_16},
+        {24, add_tiles_1_24}, {16, add_tiles_1_16},
 #endif
         {8, add_tiles_1_8}, {4, add_tiles_1_4}, {3, add_tiles_1_3}, {2, add_tiles_1_2}, {1, add_tiles_1_1}};
     ptrdiff_t n_cuts = (n_inner + DEPTH - 1) / DEPTH;
@@ -236,7 +237,7 @@ static inline lanes short_dots(const real *x, ptrdiff_t row_step, const columns 
 /* The products of one row of x with `n` columns, each in lanes. */
 static inline __attribute__((always_inline)) void row_dots(int n, int n_chains, const real *x, int is_read,
                                                            const columns *by, lanes *out, ptrdiff_t out_step) {
-    lanes sums[n * n_chains];
+    lanes sums[DOTS * CHAINS];
     ptrdiff_t k = 0;
     AT_ONCE for (int i = 0; i < n * n_chains; i++) {
         sums[i] = (lanes){0};
@@ -277,7 +278,7 @@ static inline __attribute__((always_inline)) void row_dots(int n, int n_chains, 
 static inline __attribute__((always_inline)) void add_dots(int n, const real *x, ptrdiff_t row_step, ptrdiff_t n_rows,
                                                            ptrdiff_t n_read, const columns *by, int is_added,
                                                            real *out) {
-    lanes sums[n * LANES];
+    lanes sums[DOTS * LANES];
     int is_short = by->depth < CHAINS * LANES && n_rows == LANES && n_read >= LANES;
     for (int r = 0; r < n_rows && !is_short; r++) {
         row_dots(n, n == 1 ? CHAINS : 1, x + r * row_step, r < n_read, by, sums + r, LANES);
