@@ -681,6 +681,27 @@ def test_pairs_are_as_the_rows_one_by_one(dtype, n_p, n_q, n, seed, normalize):
             assert_near(sparse, want.reshape(n_p, n_q), scale, dtype)
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pairs_of_rows_that_are_in_few_columns(dtype, normalize):
+    rng = np.random.default_rng(0)
+    P, Q = np.zeros((3, 40), dtype), rng.random((7, 40)).astype(dtype)
+    P[:, [30, 3, 17, 5]] = rng.random((3, 4))
+    P[1, 3] = 0
+    Q[1, 3] = Q[2, 8] = 0
+    Q[3, 8], Q[4, 5], Q[5, 9] = -1, np.nan, np.inf
+    Q[6] = 0
+    with np.errstate(all="ignore"):
+        want = np.array([[kl_divergence(p, q, normalize=normalize) for q in Q] for p in P])
+    for first in (sp.csr_array(P), sp.csr_array(P)[:, ::-1][:, ::-1]):
+        for second in (Q, sp.csr_array(Q)):
+            compared = slice(0, 6) if normalize else slice(None)
+            got = pairwise_kl(first, second, normalize=normalize)
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got[:, compared], want[:, compared], rtol=1e-4 if dtype == np.float32 else 1e-11)
+            assert not normalize or np.isnan(got[:, 6]).all()
+
+
 def test_pairs_of_wrong_shapes():
     for pairwise in (pairwise_kl, pairwise_js):
         for P, Q in ((np.ones(3), np.ones((1, 3))), (np.ones((1, 3)), np.ones((1, 2)))):

@@ -25,6 +25,29 @@ def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
     return P, Q
 
 
+def _where_rows_are(P: Any, Q: Any) -> tuple[Any, Any]:
+    """Return the columns of both in which CSR rows P have entries, if those are few."""
+    is_there = np.zeros(P.shape[1], dtype=bool)
+    is_there[P.indices] = True
+    columns = np.flatnonzero(is_there)
+    if 2 * len(columns) > P.shape[1]:
+        return P, Q
+    narrow = sp.csr_matrix((P.shape[0], len(columns)))
+    narrow.data, narrow.indptr = P.data, P.indptr
+    narrow.indices = (np.cumsum(is_there, dtype=P.indices.dtype) - 1)[P.indices]
+    return narrow, Q[:, columns]
+
+
+def _odd_rows(Q: Any) -> Array:
+    """Return which rows have numbers that are negative or not finite, or too large to be added up."""
+    if sp.issparse(Q):
+        found = np.zeros(Q.shape[0], dtype=bool)
+        found[np.repeat(np.arange(len(found)), np.diff(Q.indptr))[~(np.isfinite(Q.data) & (Q.data >= 0))]] = True
+        return found
+    with np.errstate(all="ignore"):
+        return np.asarray(~np.isfinite(Q.sum(axis=1)) | (Q.min(axis=1, initial=0) < 0))
+
+
 def _without_rows_of_zero(D: Array, P: Any, Q: Any, normalize: bool) -> None:
     """Set to NaN what belongs to rows without a distribution; dense ones that have outcomes are NaN already."""
     if normalize and not P.shape[1]:
@@ -74,19 +97,21 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     """
     P, Q = _two_sets(P, Q, normalize)
     own = np.asarray(entropy(P))
-    dense = Q.toarray() if sp.issparse(Q) else Q
+    narrow_P, narrow_Q = _where_rows_are(P, Q) if sp.issparse(P) else (P, Q)
+    dense = narrow_Q.toarray() if sp.issparse(narrow_Q) else narrow_Q
     impossible = dense == 0
     some = bool(impossible.any())
     logs = logarithms(np.where(impossible, dense.dtype.type(1), dense) if some else dense)
-    D = np.asarray(P @ logs.T) if sp.issparse(P) else products(P, logs)
+    D = np.asarray(narrow_P @ logs.T) if sp.issparse(P) else products(P, logs)
     with np.errstate(invalid="ignore"):
         np.subtract(-own[:, np.newaxis], D, out=D)
-        odd_p, odd_q = ~np.isfinite(own), ~np.isfinite(logs.sum(axis=1))
+        odd_p = ~np.isfinite(own)
+        odd_q = ~np.isfinite(logs.sum(axis=1)) if narrow_Q is Q else _odd_rows(Q)
     if normalize:
         np.maximum(D, 0.0, out=D)  # rounding
     if some:
         ruled_out = impossible.astype(dense.dtype)
-        D[(np.asarray(P @ ruled_out.T) if sp.issparse(P) else products(P, ruled_out)) > 0] = np.inf
+        D[(np.asarray(narrow_P @ ruled_out.T) if sp.issparse(P) else products(P, ruled_out)) > 0] = np.inf
     # numbers that are negative or not finite make sums, or products of 0 with them, that are not what their terms are
     for i in np.flatnonzero(odd_p):
         D[i] = kl_divergence(P[[i]], Q)
