@@ -43,6 +43,8 @@ def two_sets(quick: bool) -> tuple[Any, Any]:
 
 
 def close(expected: Any, got: Any) -> bool:
+    if sp.issparse(expected):
+        return np.array_equal(expected.indices, got.indices) and close(expected.data, got.data)
     narrow = np.asarray(expected).dtype == np.float32 or np.asarray(got).dtype == np.float32
     return np.allclose(expected, got, rtol=2e-4 if narrow else 1e-9, atol=1e-5 if narrow else 1e-12)
 
@@ -531,6 +533,21 @@ def _in_rows(terms: Any, X: Any) -> Any:
     return np.asarray(sp.csr_matrix((terms, X.indices, X.indptr), X.shape).sum(axis=1)).ravel()
 
 
+def _in_columns(X: Any) -> Any:
+    return np.bincount(X.indices, X.data, X.shape[1])
+
+
+def _with_entries(entries: Any, X: Any) -> Any:
+    return sp.csr_matrix((entries, X.indices, X.indptr), X.shape)
+
+
+def _scipy_pmi_of_documents(X: Any) -> Any:
+    logs = np.log(X.data)
+    logs -= np.repeat(np.log(_in_rows(X.data, X)), np.diff(X.indptr))
+    logs += np.log(X.data.sum() / _in_columns(X))[X.indices]
+    return _with_entries(logs, X)
+
+
 def _scipy_js_of_documents(X: Any, q: Any) -> Any:
     p, q_there = X.data, q[X.indices]
     m = (p + q_there) / 2
@@ -551,7 +568,44 @@ SPARSE: dict[str, tuple[Any, Any]] = {
         information.kl_divergence,
     ),
     "js_divergence": (_scipy_js_of_documents, information.js_divergence),
+    "entropy of columns": (
+        lambda X, _: np.bincount(X.indices, scipy.special.entr(X.data), X.shape[1]),
+        lambda X, _: information.entropy(X, axis=0),
+    ),
+    "conditional_probability": (
+        lambda X, _: _with_entries(X.data / np.repeat(_in_rows(X.data, X), np.diff(X.indptr)), X),
+        lambda X, _: information.conditional_probability(X),
+    ),
+    "conditional_probability of columns": (
+        lambda X, _: _with_entries(X.data / _in_columns(X)[X.indices], X),
+        lambda X, _: information.conditional_probability(X, 0),
+    ),
+    "pointwise_mutual_information": (
+        lambda X, _: _scipy_pmi_of_documents(X),
+        lambda X, _: information.pointwise_mutual_information(X, normalize=True),
+    ),
+    "mutual_information": (
+        lambda X, _: X.data @ _scipy_pmi_of_documents(X).data / X.data.sum(),
+        lambda X, _: information.mutual_information(X, normalize=True),
+    ),
+    "log_likelihood": (lambda X, q: X @ np.log(q), lambda X, q: information.log_likelihood(q, X)),
+    "perplexity": (
+        lambda X, _: np.exp(_in_rows(scipy.special.entr(X.data), X)),
+        lambda X, _: information.perplexity(X),
+    ),
 }
+
+
+@lru_cache(maxsize=1)
+def documents_and_classes(quick: bool) -> tuple[Any, Any]:
+    """Return the shares of words in 200 documents, and in those of each class with a hundredth of one more of each."""
+    samples = counts(quick)
+    totals = np.array([samples.X[samples.y == c].sum(axis=0) for c in np.unique(samples.y)]).squeeze(1) + 0.01
+    return information.conditional_probability(samples.X[:200]), totals / totals.sum(axis=1, keepdims=True)
+
+
+def _scipy_pairwise_kl_of_documents(P: Any, Q: Any) -> Any:
+    return -_in_rows(scipy.special.entr(P.data), P)[:, np.newaxis] - P @ np.log(Q).T
 
 
 def _matrix_product(data: Any) -> Work:
@@ -581,6 +635,11 @@ OTHERS = (
     *(
         (f"{name}, 11,314 x 130,107, sparse", documents, _against("SciPy", plain(reference), ours))
         for name, (reference, ours) in SPARSE.items()
+    ),
+    (
+        "pairwise_kl, 200 x 130,107 with 20 x 130,107, sparse",
+        documents_and_classes,
+        _against("SciPy", plain(_scipy_pairwise_kl_of_documents), information.pairwise_kl),
     ),
     (
         "information_gain, 11,314 x 2,000, sparse",
