@@ -452,15 +452,20 @@ def _torch_pmi(_: Any, table: Any) -> Any:
     return (joint / (joint.sum(1, keepdim=True) * joint.sum(0))).log_()
 
 
-def _torch_posterior(_: Any, prior: Any, likelihood: Any) -> Any:
-    joint = likelihood * prior
-    return joint.div_(joint.sum(1, keepdim=True))
+def _torch_posterior(torch: Any, prior: Any, likelihood: Any, out: Any) -> Any:
+    torch.mul(likelihood, prior, out=out)
+    return out.div_(out.sum(1, keepdim=True))
 
 
-def _numpy_posterior(prior: Any, likelihood: Any) -> Any:
-    joint = likelihood * prior
-    joint /= joint.sum(axis=1, keepdims=True)
-    return joint
+def _torch_log_posterior(torch: Any, prior: Any, likelihood: Any, out: Any) -> Any:
+    torch.add(likelihood, prior, out=out)
+    return torch.log_softmax(out, 1, out=out)
+
+
+def _numpy_posterior(prior: Any, likelihood: Any, out: Any) -> Any:
+    np.multiply(likelihood, prior, out=out)
+    out /= out.sum(axis=1, keepdims=True)
+    return out
 
 
 def _in_torch(call: Callable[..., Any]) -> tuple[Contender, ...]:
@@ -497,27 +502,52 @@ TABLES: dict[str, tuple[str, Any, Any, Any]] = {
 
 
 @lru_cache(maxsize=1)
-def observations(quick: bool, shape: tuple[int, int], log: bool) -> tuple[Any, Any]:
-    """Return prior probabilities and likelihoods, or their logarithms."""
+def observations(quick: bool, shape: tuple[int, int], dtype: type, log: bool) -> tuple[Any, ...]:
+    """Return prior probabilities and likelihoods, or their logarithms, and room for a result."""
     rng = np.random.default_rng(0)
-    found = rng.dirichlet(np.ones(shape[1])), rng.random((shape[0] // 100 if quick else shape[0], shape[1])) + 1e-9
-    return (np.log(found[0]), np.log(found[1])) if log else found
-
-
-def _posterior(shape: tuple[int, int], log: bool) -> Problem:
-    ours = partial(information.bayes_posterior, log=log)
+    prior, likelihood = rng.dirichlet(np.ones(shape[1])), arrays(quick, shape, dtype)[1]
     if log:
-        reference = plain(lambda prior, likelihood: scipy.special.log_softmax(likelihood + prior, axis=1))
-        torch = _in_torch(lambda torch, prior, likelihood: torch.log_softmax(likelihood + prior, 1))
+        prior, likelihood = np.log(prior), np.log(likelihood)
+    return prior.astype(dtype), likelihood, np.empty_like(likelihood)
+
+
+def _posterior(shape: tuple[int, int], dtype: type, log: bool) -> Problem:
+    if log:
+        reference = plain(lambda prior, likelihood, _: scipy.special.log_softmax(likelihood + prior, axis=1))
     else:
-        reference, torch = plain(_numpy_posterior), _in_torch(_torch_posterior)
+        reference = plain(_numpy_posterior)
     return Problem(
         "information",
-        f"bayes_posterior{' of logarithms' if log else ''}, {shape[0]:,} x {shape[1]:,}",
-        partial(observations, shape=shape, log=log),
-        (*_against("SciPy" if log else "NumPy", reference, ours), *torch),
+        f"bayes_posterior{' of logarithms' if log else ''}, {shape[0]:,} x {shape[1]:,}, {np.dtype(dtype).name}",
+        partial(observations, shape=shape, dtype=dtype, log=log),
+        (
+            *_against(
+                "SciPy" if log else "NumPy",
+                reference,
+                lambda prior, likelihood, out: information.bayes_posterior(prior, likelihood, log=log, out=out),
+            ),
+            *_in_torch(_torch_log_posterior if log else _torch_posterior),
+        ),
         close,
-        n_bytes=2 * shape[0] * shape[1] * 8,
+        n_bytes=2 * shape[0] * shape[1] * np.dtype(dtype).itemsize,
+    )
+
+
+def _shares(shape: tuple[int, int], dtype: type, axis: int) -> Problem:
+    return Problem(
+        "information",
+        f"conditional_probability, {shape[0]:,} x {shape[1]:,}, axis {axis}, {np.dtype(dtype).name}",
+        partial(arrays, shape=shape, dtype=dtype),
+        (
+            *_against(
+                "NumPy",
+                plain(lambda _x, p, _q, out: np.divide(p, p.sum(axis=axis, keepdims=True), out=out)),
+                lambda _x, p, _q, out: information.conditional_probability(p, axis, out=out),
+            ),
+            *_in_torch(lambda torch, _x, p, _q, out: torch.div(p, p.sum(axis, keepdim=True), out=out)),
+        ),
+        close,
+        n_bytes=2 * shape[0] * shape[1] * np.dtype(dtype).itemsize,
     )
 
 
@@ -662,7 +692,8 @@ PROBLEMS = [
         close,
     ),
     *(Problem("information", name, make, contenders, close) for name, make, contenders in OTHERS),
-    *(_posterior(shape, log) for shape in SHAPES for log in (False, True)),
+    *(_posterior(shape, dtype, log) for shape in SHAPES for log in (False, True) for dtype in DTYPES),
+    *(_shares(shape, dtype, axis) for shape in SHAPES for axis in (1, 0) for dtype in DTYPES),
     *(
         _affine_problem(name, shape, dtype)
         for name, shape in (

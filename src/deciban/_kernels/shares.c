@@ -178,11 +178,13 @@ static inline void spread(real value, ptrdiff_t n, real *out) {
     }
 }
 
-static void share_short(const real *x, const real *factors, real added, ptrdiff_t n_rows, ptrdiff_t n, real *out) {
+static void share_short(const real *x, const real *factors, real added, ptrdiff_t n_rows, ptrdiff_t n, int streamed,
+                        real *out) {
     real terms[ROOM], repeated[ROOM];
+    _Alignas(LINE) real piece[ROOM];
     double totals[ROOM / 8];
     real firsts[ROOM + 8], seconds[ROOM + 8];
-    ptrdiff_t most = ROOM / n < ROOM / 8 ? ROOM / n : ROOM / 8;
+    ptrdiff_t most = ROOM / n < ROOM / 8 ? ROOM / n / 16 * 16 : ROOM / 8; /* whole lines of memory */
     for (ptrdiff_t row = 0; factors && row < most && row < n_rows; row++) {
         memcpy(repeated + row * n, factors, n * sizeof(real));
     }
@@ -190,6 +192,7 @@ static void share_short(const real *x, const real *factors, real added, ptrdiff_
         m = n_rows < most ? n_rows : most;
         ptrdiff_t size = m * n;
         const real *taken_terms = x;
+        real *to = streamed ? piece : out;
         fetch(x + size, size);
         if (factors || added != 0) {
             for (ptrdiff_t i = 0; i < size; i++) {
@@ -219,7 +222,10 @@ static void share_short(const real *x, const real *factors, real added, ptrdiff_
         }
 #pragma omp simd
         for (ptrdiff_t i = 0; i < size; i++) {
-            out[i] = quotient(taken_terms[i], firsts[i], seconds[i]);
+            to[i] = quotient(taken_terms[i], firsts[i], seconds[i]);
+        }
+        if (streamed) {
+            stream(piece, out, size);
         }
     }
 }
@@ -295,7 +301,6 @@ static void divide_columns(const real *x, real added, ptrdiff_t size, ptrdiff_t 
             divide_run(x + at, added, firsts, seconds, m, out + at);
             continue;
         }
-        fetch(x + at + 2 * m, m);
         for (ptrdiff_t i = 0, run; i < m; i += run) {
             run = m - i < n_columns - column ? m - i : n_columns - column;
             divide_run(x + at + i, added, firsts + column, seconds + column, run, piece + i);

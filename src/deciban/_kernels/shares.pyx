@@ -49,15 +49,15 @@ cdef void _share_rows(
     cdef Py_ssize_t row
     if n <= SHORT:
         if real_t is double:
-            double_ops.share_short(x, factors, added, n_rows, n, out)
+            double_ops.share_short(x, factors, added, n_rows, n, streamed, out)
         else:
-            float_ops.share_short(x, factors, added, n_rows, n, out)
-        return
-    for row in range(n_rows):
-        if real_t is double:
-            double_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
-        else:
-            float_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
+            float_ops.share_short(x, factors, added, n_rows, n, streamed, out)
+    else:
+        for row in range(n_rows):
+            if real_t is double:
+                double_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
+            else:
+                float_ops.share(x + row * n, factors, added, n, streamed, out + row * n)
     if streamed:
         double_ops.settle()
 

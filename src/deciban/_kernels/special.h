@@ -79,7 +79,8 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         void (*share)(const real *x, const real *factors, real added, ptrdiff_t n, int streamed, real *out);           \
         void (*settle)(void);                                                                                          \
         /* The same of each of n_rows runs of n, at most 32; factors are those of one run. */                   \
-        void (*share_short)(const real *x, const real *factors, real added, ptrdiff_t n_rows, ptrdiff_t n, real *out); \
+        void (*share_short)(const real *x, const real *factors, real added, ptrdiff_t n_rows, ptrdiff_t n,             \
+                            int streamed, real *out);                                                                  \
         /* The same for at most COLUMNS columns side by side, of n values `stride` apart, in x and in out. */          \
         void (*share_columns)(const real *x, real added, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out); \
         /* Its parts. Add to the sum of each column, one of two; whether no term has a sign. */                         \

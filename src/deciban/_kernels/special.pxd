@@ -110,8 +110,8 @@ cdef extern from "special.h":
         ) noexcept nogil
         void (*settle)() noexcept nogil
         void (*share_short)(
-            const double* x, const double* factors, double added, Py_ssize_t n_rows, Py_ssize_t n, double* out
-        ) noexcept nogil
+            const double* x, const double* factors, double added, Py_ssize_t n_rows, Py_ssize_t n, int streamed,
+            double* out) noexcept nogil
         void (*share_columns)(
             const double* x, double added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out
         ) noexcept nogil
@@ -138,8 +138,8 @@ cdef extern from "special.h":
         ) noexcept nogil
         void (*settle)() noexcept nogil
         void (*share_short)(
-            const float* x, const float* factors, float added, Py_ssize_t n_rows, Py_ssize_t n, float* out
-        ) noexcept nogil
+            const float* x, const float* factors, float added, Py_ssize_t n_rows, Py_ssize_t n, int streamed,
+            float* out) noexcept nogil
         void (*share_columns)(
             const float* x, float added, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out
         ) noexcept nogil
