@@ -1374,3 +1374,60 @@ def test_float32_of_another_byte_order_stays_float32():
     for x in (p, sp.csr_array(p.astype(np.float32))):
         assert entropy(x).dtype == kl_divergence(x, p).dtype == pairwise_js(x, p).dtype == np.float32
     assert special.affine_sigmoid(p, p.T).dtype == special.affine_softmax(p.astype(np.float32), p.T).dtype == np.float32
+
+
+# --- large tables whose outcomes lie apart ----------------------------------------------------------------------------
+
+
+def _unusual(shape, dtype):
+    """Return a table of ordinary columns, and some with zeros, NaN, negative or infinite numbers."""
+    rng = np.random.default_rng(0)
+    p, q = (rng.random(shape).astype(dtype) for _ in range(2))
+    for table, column, values in ((p, 0, (0.0, 0.0)), (q, 0, (0.0, 1.0)), (p, 1, (np.nan, 0.5)), (q, -1, (0.0, -1.0))):
+        table[[0, -1], column] = values
+    return p, q
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(700, 150), (40_000, 3), (2, 40_000), (90_001, 2)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["entropy", "cross_entropy", "kl_divergence", "js_divergence"])
+def test_columns_are_measured_as_rows_are(name, dtype, shape, weighted):
+    function = getattr(information, name)
+    p, q = _unusual(shape, dtype)
+    for other in [()] if name == "entropy" else [(q,), (q[:, -1:].copy(),), (q[:, :1].copy(),), (np.abs(q[:, 1:2]),)]:
+        options = {"weights": np.linspace(-1, 1, shape[0]).round(1), "base": 2} if weighted else {"base": 2}
+        rows = [np.ascontiguousarray(x.T) if x.shape == p.shape else x.ravel() for x in (p, *other)]
+        expected = function(*rows, **options)
+        results = []
+        for n_threads in (1, 2):
+            with deciban.config_context(n_threads=n_threads):
+                results += [function(p, *other, axis=0, **options), function(*(x.T for x in (p, *other)), **options)]
+        for found in results:
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found, results[0])
+        scale = np.nansum(np.abs(p.astype(float)), axis=0) if weighted or name == "kl_divergence" else 0.0
+        tolerance = 3e-6 if dtype is np.float32 else 1e-13
+        same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+        with np.errstate(invalid="ignore"):
+            assert (same | (np.abs(found - expected) <= tolerance * (np.abs(expected) + scale))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_cross_entropies_from_one_distribution_lose_nothing(dtype):
+    rng = np.random.default_rng(0)
+    p, q = rng.random((300, 1000)).astype(dtype), rng.dirichlet(np.ones(1000)).astype(dtype) + dtype(1e-6)
+    exact = -(p.astype(np.longdouble) @ np.log(q.astype(np.longdouble)))
+    for found in (information.cross_entropy(p, q), information.cross_entropy(p.T.copy(), q[:, np.newaxis], axis=0)):
+        assert found.dtype == dtype
+        assert (np.abs(found - exact) <= 1.01 * np.finfo(dtype).eps * exact).all()
+    p[0, 3] = q[3] = 0.0
+    np.testing.assert_array_equal(np.isposinf(information.cross_entropy(p, q)), np.arange(300) > 0)
+
+
+def test_columns_and_weights_must_agree():
+    p = np.ones((700, 150))
+    with pytest.raises(ValueError, match="weights must have shape"):
+        information.entropy(p, axis=0, weights=np.ones(150))
+    with pytest.raises(ValueError, match="same number of outcomes"):
+        information.kl_divergence(p, np.ones((699, 150)), axis=0)

@@ -246,6 +246,46 @@ MEASURE(rel_entr, rel_entr_point)
 MEASURE(kl_div, kl_div_point)
 MEASURE(js, js_point)
 
+static inline double lost_of(double a, double b, double sum) {
+    double added = sum - a;
+    return (a - (sum - added)) + (b - added);
+}
+
+static void add(const real *x, ptrdiff_t n, double factor, double *sums, double *lost) {
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double here = factor * x[i], sum = sums[i] + here;
+        lost[i] += lost_of(sums[i], here, sum);
+        sums[i] = sum;
+    }
+}
+
+static double dot(const real *p, const double *factors, ptrdiff_t n) {
+    enum { APART = 32 };
+    double sums[APART] = {0}, lost[APART] = {0};
+    ptrdiff_t i = 0;
+    for (; i + APART <= n; i += APART) {
+        fetch(p + i + 8192 / sizeof(real), APART);
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < APART; k++) {
+            double here = factors[i + k] * p[i + k], sum = sums[k] + here;
+            lost[k] += lost_of(sums[k], here, sum);
+            sums[k] = sum;
+        }
+    }
+    for (ptrdiff_t k = 0; i < n; i++, k++) {
+        double here = factors[i] * p[i], sum = sums[k] + here;
+        lost[k] += lost_of(sums[k], here, sum);
+        sums[k] = sum;
+    }
+    for (ptrdiff_t k = 1; k < APART; k++) {
+        double sum = sums[0] + sums[k];
+        lost[0] += lost[k] + lost_of(sums[0], sums[k], sum);
+        sums[0] = sum;
+    }
+    return fabs(sums[0]) <= DBL_MAX ? sums[0] + lost[0] : sums[0]; /* of infinity nothing is lost */
+}
+
 /* The inverse of a row's sum, or NaN where digits would be lost. */
 static double inverse_of(double total) {
     double inverse = 1.0 / total;
@@ -289,5 +329,7 @@ const divergences_double_ops TIER_NAME(divergences_double) = {
     {weighted_entr, weighted_cross, weighted_rel_entr, weighted_kl_div, weighted_js},
     {terms_entr, terms_cross, terms_rel_entr, terms_kl_div, terms_js},
     sum_rows,
+    add,
+    dot,
     inverse_of_sum,
     share};

@@ -249,3 +249,132 @@ def pairs(
         for i in range(start, stop):
             for j in range(Q.shape[0]):
                 out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], NULL, n, False) if n else 0.0
+
+
+cdef void _terms(int measure, const real_t* p, const real_t* q, Py_ssize_t n, real_t* terms) noexcept nogil:
+    """Write the terms of a measure, whatever the numbers are."""
+    cdef Py_ssize_t i
+    cdef int ordinary
+    if real_t is double:
+        ordinary = double_ops.terms[measure](p, q, n, terms)
+    else:
+        ordinary = float_ops.terms[measure](p, q, n, terms)
+    for i in range(0 if ordinary else n):
+        if real_t is double:
+            terms[i] = double_ops.sums[measure](p + i, q + i, 1, 1.0, 1.0)
+        else:
+            terms[i] = <real_t> float_ops.sums[measure](p + i, q + i, 1, 1.0, 1.0)
+
+
+cdef void _add(const real_t* x, Py_ssize_t n, double factor, double* sums, double* lost) noexcept nogil:
+    if real_t is double:
+        double_ops.add(x, n, factor, sums, lost)
+    else:
+        float_ops.add(x, n, factor, sums, lost)
+
+
+def dense_columns(
+    int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, const double[::1] weights, Py_ssize_t start,
+    Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last, double[:, ::1] out,
+):
+    """Add to out, (2, n_columns), what rows [start, stop) add to the measure of columns [first, last), not normalised.
+
+    The second row of `out` is what the first one's sums round off. Q is of the shape of P, or has one column for all.
+    Rows side by side are summed side by side, as many as there is ROOM for.
+    """
+    cdef Py_ssize_t inner = P.shape[1], n_weights = weights.shape[0], left = first, row = start, width, n_rows, i, j
+    cdef bint one = Q.shape[1] == 1 and inner > 1
+    cdef real_t[ROOM] terms, repeated
+    cdef double[ROOM] sums, lost
+    cdef const real_t* p
+    cdef const real_t* q
+    if (
+        Q.shape[0] != P.shape[0] or (Q.shape[1] != inner and not one) or start < 0 or stop > P.shape[0] or first < 0
+        or last > inner or out.shape[0] != 2 or out.shape[1] != inner or (n_weights and n_weights != P.shape[0])
+    ):
+        raise ValueError("columns, weights and output do not agree in shape")
+    with nogil:
+        while left < last:
+            width = min(<Py_ssize_t> ROOM, last - left)
+            n_rows = <Py_ssize_t> ROOM // width if width == inner else 1
+            for i in range(ROOM):
+                sums[i] = lost[i] = 0.0
+            row = start
+            while row < stop:
+                n_rows = min(n_rows, stop - row)
+                p = &P[row, left]
+                if one:
+                    q = &repeated[0]
+                    for i in range(n_rows):
+                        for j in range(width):
+                            repeated[i * width + j] = Q[row + i, 0]
+                else:
+                    q = &Q[row, left]
+                _terms(measure, p, p if measure == kinds.ENTROPY else q, n_rows * width, terms)
+                if n_weights:
+                    for i in range(n_rows):
+                        if weights[row + i] != 0.0:
+                            _add(&terms[i * width], width, weights[row + i], sums, lost)
+                else:
+                    _add(&terms[0], n_rows * width, 1.0, sums, lost)
+                row += n_rows
+            for i in range(<Py_ssize_t> ROOM // width):
+                double_ops.add(&sums[i * width], width, 1.0, &out[0, left], &out[1, left])
+                for j in range(width):
+                    out[1, left + j] += lost[i * width + j]
+            left += width
+
+
+def weighted_columns(
+    const real_t[:, ::1] X, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first,
+    Py_ssize_t last, double[:, ::1] out,
+):
+    """Add rows [start, stop) times their weights to out, as dense_columns does."""
+    cdef Py_ssize_t row
+    if (
+        start < 0 or stop > X.shape[0] or first < 0 or last > X.shape[1] or out.shape[0] != 2
+        or out.shape[1] != X.shape[1] or weights.shape[0] != X.shape[0]
+    ):
+        raise ValueError("columns, weights and output do not agree in shape")
+    with nogil:
+        for row in range(start, stop if last > first else start):
+            _add(&X[row, first], last - first, weights[row], &out[0, first], &out[1, first])
+
+
+def weighted_rows(
+    const real_t[:, ::1] X, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
+):
+    """Write the sums of rows [start, stop) times weights to out."""
+    cdef Py_ssize_t row, n = X.shape[1]
+    if start < 0 or stop > X.shape[0] or out.shape[0] != X.shape[0] or weights.shape[0] != n or n == 0:
+        raise ValueError("rows, weights and output do not agree in shape")
+    with nogil:
+        for row in range(start, stop):
+            if real_t is double:
+                out[row] = double_ops.dot(&X[row, 0], &weights[0], n)
+            else:
+                out[row] = float_ops.dot(&X[row, 0], &weights[0], n)
+
+
+def add_up_parts(const double[:, :, ::1] parts, double[::1] out):
+    """Write the sums of parts, (n_parts, 2, n_columns), each with what it rounds off, to out."""
+    cdef Py_ssize_t part, i, n = parts.shape[2]
+    cdef double* lost
+    if out.shape[0] != n:
+        raise ValueError("parts and output do not agree in shape")
+    if n == 0:
+        return
+    lost = <double*> malloc(n * sizeof(double))
+    if lost == NULL:
+        raise MemoryError
+    with nogil:
+        for i in range(n):
+            out[i] = lost[i] = 0.0
+        for part in range(parts.shape[0]):
+            double_ops.add(&parts[part, 0, 0], n, 1.0, &out[0], lost)
+            for i in range(n):
+                lost[i] += parts[part, 1, i]
+        for i in range(n):
+            if isfinite(out[i]):  # of infinity nothing is lost
+                out[i] += lost[i]
+    free(lost)

@@ -66,6 +66,10 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         int (*terms[MEASURES])(const real *p, const real *q, ptrdiff_t n, real *terms);                                \
         /* The sum of each of n_rows runs of n terms. */                                                               \
         void (*sum_rows)(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out);                               \
+        /* sums[i] += factor x[i], and to lost[i] what that rounds off. */                                             \
+        void (*add)(const real *x, ptrdiff_t n, double factor, double *sums, double *lost);                            \
+        /* The sum of p[i] factors[i]. */                                                                              \
+        double (*dot)(const real *p, const double *factors, ptrdiff_t n);                                              \
         /* 1 / sum p; NaN where that is no normal number. */                                                           \
         double (*inverse)(const real *p, ptrdiff_t n);                                                                 \
         /* The same of each of n_rows runs of n, times the run. */                                                     \

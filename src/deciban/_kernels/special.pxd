@@ -63,6 +63,8 @@ cdef extern from "special.h":
         double_weighted* weighted
         double_terms* terms
         void (*sum_rows)(const double* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
+        void (*add)(const double* x, Py_ssize_t n, double factor, double* sums, double* lost) noexcept nogil
+        double (*dot)(const double* p, const double* factors, Py_ssize_t n) noexcept nogil
         double (*inverse)(const double* p, Py_ssize_t n) noexcept nogil
         void (*share)(const double* p, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
@@ -101,6 +103,8 @@ cdef extern from "special.h":
         float_weighted* weighted
         float_terms* terms
         void (*sum_rows)(const float* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
+        void (*add)(const float* x, Py_ssize_t n, double factor, double* sums, double* lost) noexcept nogil
+        double (*dot)(const float* p, const double* factors, Py_ssize_t n) noexcept nogil
         double (*inverse)(const float* p, Py_ssize_t n) noexcept nogil
         void (*share)(const float* p, Py_ssize_t n_rows, Py_ssize_t n, float* out) noexcept nogil
 

@@ -13,14 +13,13 @@ import scipy.sparse as sp
 
 from deciban._kernels import divergences, tables
 from deciban._parallel import cut, run_blocks
+from deciban.information._columns import BLOCK, BLOCKS, cross_entropies_from_one, of_columns
 from deciban.information._sparse import by_column, checked, cross_entropies, without_duplicates
 from deciban.information._sparse import by_row as sparse_by_row
 
 Array = npt.NDArray[Any]
 Measured = Any  # an array of one number a row; a float for a single row
 
-BLOCK = 1 << 16  # terms that one task sums, at least
-BLOCKS = 32  # of many rows
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -113,6 +112,10 @@ def measure(
         if found is not None:
             return found
     axis = operator.index(axis)
+    if not normalize:
+        found = of_columns(measure, p, q, axis, None if weights is None else np.asarray(weights, np.float64, order="C"))
+        if found is not None:
+            return _in_unit(found, scale, p.dtype)
     Q: Any = None if q is None else rows(q, axis, names[1], merged=False)
     if weights is None and _is_csr(p):
         if axis in (-2, 0):
@@ -155,6 +158,10 @@ def measure(
         P = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(n_rows, n)
         Q = Q if one else np.broadcast_to(Q, (*shape, n))
         Q = np.ascontiguousarray(Q, dtype).reshape(1 if one else n_rows, n)
+        if measure == divergences.CROSS and one and n_rows > 1 and weights is None and not normalize:
+            found = cross_entropies_from_one(P, Q[0])
+            if found is not None:
+                return _in_unit(found, scale, dtype).reshape(shape)
     by_row = sparse_by_row if sparse else _by_row
     out = by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()

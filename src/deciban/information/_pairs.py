@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
 from deciban._products import products
+from deciban.information._columns import BLOCK
 from deciban.information._distributions import entropy, kl_divergence
-from deciban.information._measures import BLOCK, Array, logarithms, rows, unit
+from deciban.information._measures import Array, logarithms, rows, unit
 from deciban.information._shares import conditional_probability
 from deciban.information._sparse import by_row
 

@@ -15,7 +15,8 @@ from deciban._arrays import aligned_empty, check_out, entries
 from deciban._class_sums import count_dense, count_sparse
 from deciban._kernels import counts, divergences, tables
 from deciban._parallel import cut, run_blocks
-from deciban.information._measures import BLOCK, Array, few, in_blocks, numbers, real_type, rows, unit
+from deciban.information._columns import BLOCK
+from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows, unit
 from deciban.information._sparse import copy_indices, like, marginals
 
 _SUMS = 16  # of columns that are kept apart, at most
