@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from deciban._arrays import check_out
 from deciban._kernels import csr, reductions, shares
 from deciban._parallel import cut, run_blocks
-from deciban.information._measures import BLOCKS, Array, few, in_blocks, numbers, real_type, rows
+from deciban.information._columns import BLOCKS
+from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows
 from deciban.information._sparse import copy_indices, like, marginals
 
 _LONG = 1 << 17  # values of a block that are but read, divided and written: 30 us
