@@ -22,6 +22,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.special cimport divergences_double_ops, divergences_double_select, kind_of
+from deciban._kernels.sums cimport add_to
 from deciban._kernels.types cimport data_t, index_t
 
 cdef const divergences_double_ops* ops = divergences_double_select()
@@ -44,14 +45,10 @@ cdef struct Tally:
 
 
 cdef inline void _count(double x, Tally* tally) noexcept nogil:
-    cdef double total, added
     if x == 0.0:
         return
     if isfinite(x):
-        total = tally.high + x
-        added = total - tally.high
-        tally.low += (tally.high - (total - added)) + (x - added)
-        tally.high = total
+        add_to(&tally.high, &tally.low, x)
         tally.n_finite += 1
     elif x > 0.0:
         tally.n_plus += 1
@@ -149,10 +146,10 @@ def entropies(
 
 def entropies_of_columns(
     const double[::1] data, const index_t[::1] indices, const double[::1] inverses, Py_ssize_t start, Py_ssize_t stop,
-    double[::1] out,
+    double[:, ::1] out,
 ):
-    """Add the terms of entries [start, stop) to the entropies of columns, whose sums' inverses may be given."""
-    cdef Py_ssize_t i, m
+    """Add the terms of entries [start, stop) to the entropies of columns, sums of two; sums' inverses may be given."""
+    cdef Py_ssize_t i, k, m
     cdef bint scaled = inverses.shape[0] > 0
     cdef double[PIECE] here, terms
     cdef const double* p
@@ -168,21 +165,23 @@ def entropies_of_columns(
                 for i in range(m):
                     terms[i] = _terms(kinds.ENTROPY, p + i, p + i, NULL, 1, 1.0, 1.0, False)
             for i in range(m):
-                out[indices[start + i]] += terms[i]
+                k = indices[start + i]
+                add_to(&out[k, 0], &out[k, 1], terms[i])
             start += m
 
 
 def cross_entropies_of_columns(
     const double[::1] data, const index_t[::1] indices, const index_t[::1] indptr, const double[::1] minus_logs,
-    Py_ssize_t start, Py_ssize_t stop, double[::1] out,
+    Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out,
 ):
-    """Add what rows [start, stop), for each of which -log q is given, add to the cross-entropies of columns."""
-    cdef Py_ssize_t row, j
+    """Add what rows [start, stop), for each of which -log q is given, add to columns' cross-entropies, sums of two."""
+    cdef Py_ssize_t row, j, k
     with nogil:
         for row in range(start, stop):
             for j in range(indptr[row], indptr[row + 1]):
                 if data[j] != 0.0:  # times infinity it is nothing
-                    out[indices[j]] += data[j] * minus_logs[row]
+                    k = indices[j]
+                    add_to(&out[k, 0], &out[k, 1], data[j] * minus_logs[row])
 
 
 def absences(

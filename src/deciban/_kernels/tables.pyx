@@ -13,7 +13,7 @@ Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapt
 """
 
 cimport numpy as np
-from libc.math cimport INFINITY, frexp, ldexp
+from libc.math cimport INFINITY, frexp, isfinite, ldexp
 from libc.stdlib cimport free, malloc
 
 cimport deciban._kernels.special as kinds
@@ -22,6 +22,7 @@ from deciban._kernels.special cimport (
     STREAMED, divergences_double_ops, divergences_double_select, tables_double_ops, tables_double_select,
     tables_float_ops, tables_float_select,
 )
+from deciban._kernels.sums cimport add_to
 from deciban._kernels.types cimport index_t, real_t
 
 np.import_array()
@@ -231,10 +232,10 @@ def information_at_once(x, bint normalize):
 
 def add_up_sparse(
     const real_t[::1] data, const index_t[::1] indices, const index_t[::1] indptr, Py_ssize_t start, Py_ssize_t stop,
-    double[::1] rows, double[::1] columns,
+    double[::1] rows, double[:, ::1] columns,
 ):
-    """As :func:`add_up`, of CSR rows [start, stop) that the border has checked."""
-    cdef Py_ssize_t row, i, last
+    """As :func:`add_up`, of CSR rows [start, stop) that the border has checked; columns are sums of two."""
+    cdef Py_ssize_t row, i, j, k, last
     cdef double even, odd
     if start < 0 or stop >= indptr.shape[0] or rows.shape[0] < stop or data.shape[0] != indices.shape[0]:
         raise ValueError("input, output and rows do not agree")
@@ -245,13 +246,30 @@ def add_up_sparse(
             while i + 2 <= last:
                 even += data[i]
                 odd += data[i + 1]
-                columns[indices[i]] += data[i]
-                columns[indices[i + 1]] += data[i + 1]
+                j, k = indices[i], indices[i + 1]
+                add_to(&columns[j, 0], &columns[j, 1], data[i])
+                add_to(&columns[k, 0], &columns[k, 1], data[i + 1])
                 i += 2
             if i < last:
                 even += data[i]
-                columns[indices[i]] += data[i]
+                k = indices[i]
+                add_to(&columns[k, 0], &columns[k, 1], data[i])
             rows[row] = even + odd
+
+
+def add_parts(const double[:, :, ::1] parts, Py_ssize_t start, Py_ssize_t stop, double[::1] out):
+    """Write the sums [start, stop) of several parts, which are sums of two."""
+    cdef Py_ssize_t part, k
+    cdef double high, low
+    if not 0 <= start <= stop <= out.shape[0] or parts.shape[1] != out.shape[0] or parts.shape[2] != 2:
+        raise ValueError("parts and sums do not agree")
+    with nogil:
+        for k in range(start, stop):
+            high = low = 0.0
+            for part in range(parts.shape[0]):
+                add_to(&high, &low, parts[part, k, 0])
+                low += parts[part, k, 1]
+            out[k] = high + low if isfinite(high) else high
 
 
 def associate_sparse(

@@ -102,20 +102,21 @@ def cross_entropies(p: Any, Q: Any, normalize: bool) -> Array | None:
 
 
 def _sums_of_columns(X: Any, task: Callable[[int, int, Array], None]) -> Array:
-    """Return sums, one a column, to which ``task(start, stop, columns)`` adds those of rows."""
+    """Return sums, one a column, to which ``task(start, stop, columns)`` adds those of rows, as sums of two."""
     n_rows, n = X.shape
     n_parts = max(1, min(_TASKS, X.nnz // max(2 * n, _TASK)))
     blocks = cut(n_rows, max(1, -(-n_rows // n_parts)))
-    columns = aligned_empty((max(1, len(blocks)), n))
-    columns[len(blocks) :] = 0.0
+    parts = aligned_empty((len(blocks), n, 2))
 
     def add_up(block: int, _: int) -> None:
-        columns[block] = 0.0
-        task(*blocks[block], columns[block])
+        parts[block] = 0.0
+        task(*blocks[block], parts[block])
 
     run_blocks(add_up, len(blocks))
-    with np.errstate(all="ignore"):
-        return columns[0] if len(columns) == 1 else np.asarray(columns.sum(axis=0))
+    columns = np.empty(n)
+    pieces = cut(n, _TASK)
+    run_blocks(lambda piece, _: tables.add_parts(parts, *pieces[piece], columns), len(pieces))
+    return columns
 
 
 def marginals(X: Any) -> tuple[Array, Array]:
