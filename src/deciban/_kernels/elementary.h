@@ -127,14 +127,21 @@ static inline real exp_point(real x) {
 static inline real minus_size(real x) { return from_bits(to_bits(x) | SIGN); }
 
 /* exp(x) 2^RAISE for x that is not positive: a normal number, or NaN. It rounds once, and hardly more: to 1 + r is added
- * what it lacks, and what r does. */
-static inline real exp_raised(real x) {
+ * what it lacks, and what r does. What the result rounds off is *rounded. */
+static inline real exp_raised_parts(real x, real *rounded) {
     x = x < EXP_VANISHES ? EXP_VANISHES : x;
     real shifted = x * LOG2_E + (ROUNDING + BIAS + RAISE);
     real n = shifted - (ROUNDING + BIAS + RAISE);
     real high = x - n * LN2_HIGH, r = high - n * LN2_LOW, scale = from_bits(to_bits(shifted) << MANTISSA);
     real sum = 1 + r, lost = (r - (sum - 1)) + ((high - r) - n * LN2_LOW);
-    return (sum + (r * (r * exp_tail(r)) + lost)) * scale;
+    real rest = r * (r * exp_tail(r)) + lost, found = sum + rest;
+    *rounded = (rest - (found - sum)) * scale;
+    return found * scale;
+}
+
+static inline real exp_raised(real x) {
+    real rounded;
+    return exp_raised_parts(x, &rounded);
 }
 
 /* e^x - 1, which keeps its relative accuracy near 0; beyond |x| = 60 as at 60, where 1 is lost or all that is left. */

@@ -5,7 +5,7 @@
 #ifdef REAL_IS_FLOAT
 /* x log(x / y) and the like of float numbers: computed in double, as SciPy does, and rounded once. Both are positive and
  * finite, so that as double they are normal, and nothing overflows. As ratio_parts() and atanh_rest_brief(), with a
- * polynomial that suffices for 1e-10. */
+ * polynomial that suffices for 1e-12: where terms cancel, a few digits more than float has are seen. */
 static inline double wide_parts(double x, double y, double *k, double *rest) {
     const uint64_t one = (uint64_t)1 << 52;
     uint64_t x_bits, y_bits, k_bits;
@@ -18,10 +18,11 @@ static inline double wide_parts(double x, double y, double *k, double *rest) {
     y_bits += (apart & ~(one - 1)) - 2048 * one;
     memcpy(&y, &y_bits, sizeof y);
     double s = (x - y) / (x + y), z = s * s;
-    double p = 0x1.e68265901a83cp-3;
-    p = p * z + 0x1.242bd4653fb6ep-2;
-    p = p * z + 0x1.999a6db2c797cp-2;
-    p = p * z + 0x1.55555533310a6p-1;
+    double p = 0x1.95e93d866c12fp-3;
+    p = p * z + 0x1.c5e8d495cdf2cp-3;
+    p = p * z + 0x1.2494830e81b62p-2;
+    p = p * z + 0x1.999996b9c4631p-2;
+    p = p * z + 0x1.55555555a11ccp-1;
     *rest = p * z;
     return s;
 }
@@ -40,24 +41,24 @@ static inline real kl_div_usual(real x, real y) {
 
 static inline real entr_usual(real x) { return -rel_entr_usual(x, 1); }
 #else
-static inline real entr_usual(real x) {
-    real low, high = log_usual(x, &low);
-    return -fused(x, high, x * low);
-}
-
-static inline real rel_entr_usual(real x, real y) {
-    real k, rounded, low, s = log_parts(x, y, &k, &rounded), high = log_whole(s, atanh_rest(s), k, &low);
-    return fused(x, high, x * (low + 2 * rounded));
-}
-
-/* What fused() lacks of a b, for b of moderate size. */
+/* What fused() lacks of a b, for b of moderate size; near the borders of the numbers, nothing. */
 static inline real product_rounded_off(real a, real b) {
 #ifdef FP_FAST_FMA
     (void)a, (void)b;
     return 0;
 #else
-    return a < VAST ? -remainder_of(a * b, a, b) : 0;
+    return a > TINY && a < VAST ? -remainder_of(a * b, a, b) : 0;
 #endif
+}
+
+static inline real entr_usual(real x) {
+    real low, high = log_usual(x, &low);
+    return -fused(x, high, x * low + product_rounded_off(x, high));
+}
+
+static inline real rel_entr_usual(real x, real y) {
+    real k, rounded, low, s = log_parts(x, y, &k, &rounded), high = log_whole(s, atanh_rest(s), k, &low);
+    return fused(x, high, x * (low + 2 * rounded) + product_rounded_off(x, high));
 }
 
 /* x log(x / y) - x + y; for k = 0, where the terms cancel, that is (x - y) (atanh(s) - s + s atanh(s)) / s, where nothing

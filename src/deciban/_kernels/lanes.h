@@ -159,15 +159,22 @@ static inline void store_first(real *out, ptrdiff_t n, lanes x) {
     }
 }
 
-/* exp(-|x|) 2^RAISE */
-static inline lanes exp_lanes(lanes x) {
+/* exp(-|x|) 2^RAISE, and what it rounds off. */
+static inline lanes exp_parts_lanes(lanes x, lanes *rounded) {
     const lanes rounding = VECTOR(set1)(ROUNDING);
     x = VECTOR(or)(x, VECTOR(set1)((real)-0.0));
     x = VECTOR(max)(VECTOR(set1)(EXP_VANISHES), x); /* of a pair with NaN the second */
     lanes shifted = VECTOR(fmadd)(x, VECTOR(set1)(16 * LOG2_E), rounding), n = VECTOR(sub)(shifted, rounding);
     lanes r = VECTOR(fnmadd)(n, VECTOR(set1)(LN2_16TH_HIGH), x), low, high = power(shifted, &low);
     r = VECTOR(fnmadd)(n, VECTOR(set1)(LN2_16TH_LOW), r);
-    return VECTOR(fmadd)(high, VECTOR(fmadd)(exp_rest_lanes(r), r, VECTOR(add)(r, low)), high);
+    lanes rest = VECTOR(fmadd)(exp_rest_lanes(r), r, VECTOR(add)(r, low)), found = VECTOR(fmadd)(high, rest, high);
+    *rounded = VECTOR(fmadd)(high, rest, VECTOR(sub)(high, found));
+    return found;
+}
+
+static inline lanes exp_lanes(lanes x) {
+    lanes rounded;
+    return exp_parts_lanes(x, &rounded);
 }
 
 /* log(x) of a normal number; of 0, infinity and NaN something finite. */

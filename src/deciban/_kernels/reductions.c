@@ -23,14 +23,16 @@ static inline exp_sum together(exp_sum a, exp_sum b) {
         a = b;
         b = swapped;
     }
+    double scale = b.largest == a.largest ? 1.0 : b.largest > -INFINITY ? exp(b.largest - a.largest) : 0.0;
+    double more = b.rest;
     if (b.largest == a.largest) {
         a.count += b.count;
-        a.rest += b.rest;
-    } else if (b.rest != b.rest) {
-        a.rest = b.rest;
-    } else if (b.largest > -INFINITY) {
-        a.rest += (b.count + b.rest) * exp(b.largest - a.largest);
+    } else {
+        more = (b.count + b.rest) * scale; /* NaN, if there was one, whatever the scale */
     }
+    double sum = a.rest + more, added = sum - a.rest;
+    a.low += ((a.rest - (sum - added)) + (more - added)) + b.low * scale;
+    a.rest = sum;
     return a;
 }
 
@@ -55,7 +57,7 @@ static inline ptrdiff_t first_place(const real *x, ptrdiff_t stride, real value)
 }
 
 static exp_sum sum_exp(const real *x, ptrdiff_t n) {
-    exp_sum total = {-INFINITY, 0.0, 0.0};
+    exp_sum total = {-INFINITY, 0.0, 0.0, 0.0};
     for (ptrdiff_t start = 0; start < n; start += PIECE) {
         const real *piece = x + start;
         ptrdiff_t m = n - start < PIECE ? n - start : PIECE;
@@ -65,7 +67,7 @@ static exp_sum sum_exp(const real *x, ptrdiff_t n) {
             largest = top > largest ? top : largest;
         }
         real shift = taken_off(largest);
-        exp_sum found = {largest, 0.0, 0.0};
+        exp_sum found = {largest, 0.0, 0.0, 0.0};
         sums rest;
         begin(&rest);
         for (ptrdiff_t from = 0; from < m; from += RUN) {
@@ -78,8 +80,8 @@ static exp_sum sum_exp(const real *x, ptrdiff_t n) {
             }
             add_run(terms, size, &rest);
         }
-        double low;
-        found.rest = sum_of(&rest, &low) / (double)RAISED;
+        found.rest = sum_of(&rest, &found.low) / (double)RAISED;
+        found.low /= (double)RAISED;
         total = together(total, found);
     }
     return total;
@@ -93,7 +95,7 @@ static exp_sum sum_exp_times(const real *x, const real *b, ptrdiff_t n) {
         real value = b[i] != 0 ? x[i] : -INFINITY;
         largest = value > largest ? value : largest;
     }
-    exp_sum found = {largest, 0.0, 0.0};
+    exp_sum found = {largest, 0.0, 0.0, 0.0};
     real shift = taken_off(largest);
     for (ptrdiff_t from = 0; from < n; from += RUN) {
         ptrdiff_t size = n - from < RUN ? n - from : RUN;
@@ -118,23 +120,42 @@ static exp_sum sum_exp_times(const real *x, const real *b, ptrdiff_t n) {
     return found;
 }
 
-static void shift(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out) {
+/* apart - (shift + low), rounded once; an infinity loses nothing. */
+static inline real shifted(real apart, real shift, real low) {
+    real found = apart - shift, lost = rounded_off(apart, -shift, found);
+    return found + ((lost == lost ? lost : 0) - low);
+}
+
+static void shift(const real *x, ptrdiff_t n, real largest, real high, real low, int log, real *out) {
     if (log) {
 #pragma omp simd
         for (ptrdiff_t i = 0; i < n; i++) {
-            out[i] = (x[i] - largest) - factor;
+            out[i] = shifted(x[i] - largest, high, low);
         }
     } else {
-        real lowered = factor / RAISED;
-        for (ptrdiff_t from = 0; from < n; from += RUN) {
-            ptrdiff_t stop = n - from < RUN ? n : from + RUN;
-            exp_run(x + from, largest, stop - from, out + from);
-#pragma omp simd
-            for (ptrdiff_t i = from; i < stop; i++) {
-                out[i] *= lowered;
-            }
-        }
+        exp_times_run(x, largest, high / RAISED, low / RAISED, n, out);
     }
+}
+
+/* log(count + rest) as a sum of two. */
+static inline real log_total(double count, double rest, real *low) {
+    double above = (count - 1.0) + rest;
+    real x = (real)above, high = log1p_parts(x, low);
+    *low += (real)((rest - (above - (count - 1.0))) + (above - x)) / (1 + x); /* what x lacks */
+    return high;
+}
+
+/* largest + log(count + rest) */
+static inline real log_sum_of(real largest, double count, double rest) {
+    real low, high = log_total(count, rest, &low), sum = largest + high;
+    real found = sum + (rounded_off(largest, high, sum) + low);
+    /* an infinite or missing maximum decides by itself, unless there was NaN */
+    return is_finite(largest) ? found : largest + (real)rest;
+}
+
+static real log_sum_exp(const real *x, ptrdiff_t n) {
+    exp_sum found = sum_exp(x, n);
+    return log_sum_of((real)found.largest, found.count, found.rest);
 }
 
 /* 1 / (x + x_low) as a sum of two: who multiplies by it rounds once. */
@@ -154,15 +175,15 @@ static void softmax(const real *x, ptrdiff_t n, int log, int streamed, real *out
     if (log) {
         exp_sum found = sum_exp(x, n);
         int finite = is_finite((real)found.largest);
-        real base = finite ? (real)found.largest : 0;
-        double rest = finite ? log1p((found.count - 1.0) + found.rest) : found.largest + found.rest;
+        real base = finite ? (real)found.largest : 0, low = 0;
+        real high = finite ? log_total(found.count, found.rest, &low) : (real)(found.largest + found.rest);
         if (!streamed) {
-            shift(x, n, base, (real)rest, 1, out);
+            shift(x, n, base, high, low, 1, out);
             return;
         }
         ptrdiff_t m = first_piece(out, STREAM) < n ? first_piece(out, STREAM) : n;
         for (ptrdiff_t at = 0; at < n; at += m, m = n - at < STREAM ? n - at : STREAM) {
-            shift(x + at, m, base, (real)rest, 1, buffer);
+            shift(x + at, m, base, high, low, 1, buffer);
             stream(buffer, out + at, m);
         }
         return;
@@ -191,7 +212,8 @@ static void softmax(const real *x, ptrdiff_t n, int log, int streamed, real *out
     }
     exp_sum found = sum_exp(x, n);
     double total = is_finite(largest) ? found.count + found.rest : NAN;
-    shift(x, n, largest, (real)(1.0 / total), 0, out);
+    real low, high = inverse(total, (found.rest - (total - found.count)) + found.low, &low);
+    shift(x, n, largest, high, low, 0, out);
 }
 
 /* Both softmax and its logarithm; return the place of the largest value. */
@@ -224,20 +246,21 @@ static ptrdiff_t softmax_pair(const real *x, ptrdiff_t n, int streamed, real *lo
         add_run(terms, size, &parts);
     }
     double rest_low, rest = sum_of(&parts, &rest_low) / (double)RAISED, total = count + rest;
+    rest_low /= (double)RAISED;
     int finite = is_finite(largest);
-    real low, factor = inverse(finite ? total : NAN, rest - (total - count), &low) / RAISED;
+    real low, factor = inverse(finite ? total : NAN, (rest - (total - count)) + rest_low, &low) / RAISED;
     low /= RAISED;
+    real log_low = 0, log_high = finite ? log_total(count, rest, &log_low) : largest + (real)rest;
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) {
         all[i] = fused(all[i], factor, all[i] * low);
     }
-    real log_total = (real)(finite ? log1p((count - 1.0) + rest) : largest + rest);
     if (is_buffered) {
         stream(buffer, out, n);
-        shift(x, n, finite ? largest : 0, log_total, 1, buffer);
+        shift(x, n, finite ? largest : 0, log_high, log_low, 1, buffer);
         stream(buffer, log_out, n);
     } else {
-        shift(x, n, finite ? largest : 0, log_total, 1, log_out);
+        shift(x, n, finite ? largest : 0, log_high, log_low, 1, log_out);
     }
     return rest == rest ? first + first_place(x + first, 1, largest) : first_place(x, 1, (real)NAN);
 }
@@ -296,24 +319,13 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
     }
 }
 
-/* log(count + rest) as a sum of two. */
-static inline real log_total(double count, double rest, real *low) {
-    double above = (count - 1.0) + rest;
-    real x = (real)above, high = log1p_parts(x, low);
-    *low += (real)((rest - (above - (count - 1.0))) + (above - x)) / (1 + x); /* what x lacks */
-    return high;
-}
-
 static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out) {
     real largest[COLUMNS];
     double count[COLUMNS], rest[COLUMNS];
     sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL);
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
-        real low, high = log_total(count[k], rest[k], &low), sum = largest[k] + high;
-        real found = sum + (rounded_off(largest[k], high, sum) + low);
-        /* an infinite or missing maximum decides by itself, unless there was NaN */
-        out[k] = is_finite(largest[k]) ? found : largest[k] + (real)rest[k];
+        out[k] = log_sum_of(largest[k], count[k], rest[k]);
     }
 }
 
@@ -334,9 +346,7 @@ static void log_of_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff
         real *to = out + i * out_stride;
 #pragma omp simd
         for (ptrdiff_t k = 0; k < n_columns; k++) {
-            real apart = row[k] - base[k], found = apart - shift[k];
-            real lost = rounded_off(apart, -shift[k], found);
-            to[k] = found + ((lost == lost ? lost : 0) - low[k]); /* an infinity loses nothing */
+            to[k] = shifted(row[k] - base[k], shift[k], low[k]);
         }
     }
 }
@@ -432,5 +442,5 @@ const reductions_float_ops TIER_NAME(reductions_float) = {
 #else
 const reductions_double_ops TIER_NAME(reductions_double) = {
 #endif
-    sum_exp, sum_exp_times, turn, softmax, stream, settle, softmax_pair, shift, log_sum_exp_columns, softmax_columns,
-    softmax_pair_columns};
+    sum_exp, sum_exp_times, log_sum_exp, turn, softmax, stream, settle, softmax_pair, shift, log_sum_exp_columns,
+    softmax_columns, softmax_pair_columns};

@@ -37,11 +37,6 @@ cdef enum:
     CACHED = 1 << 17  # values of a block of columns
 
 
-cdef inline double _finish(double largest, double count, double rest) noexcept nogil:
-    # an infinite or missing maximum decides by itself, unless there was NaN
-    return largest + log1p((count - 1.0) + rest) if isfinite(largest) else largest + rest
-
-
 cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
     return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, CACHED // max(n, <Py_ssize_t> 1))))
 
@@ -88,7 +83,6 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
     """Write pieces [start, stop) of the log-sum-exp of X, (outer, n, inner), to out, (outer, inner)."""
     cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], width, per_row, piece, row, column, m
     cdef real_t[SHORT * TILE] tile
-    cdef exp_sum found
     if (
         out.shape[0] != X.shape[0] or out.shape[1] != inner or n == 0 or start < 0
         or stop > n_items(X.shape[0], n, inner)
@@ -100,10 +94,9 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
         if inner == 1 and n >= SHORT:
             for row in range(start, stop):
                 if real_t is double:
-                    found = double_ops.sum_exp(&X[row, 0, 0], n)
+                    out[row, 0] = double_ops.log_sum_exp(&X[row, 0, 0], n)
                 else:
-                    found = float_ops.sum_exp(&X[row, 0, 0], n)
-                out[row, 0] = <real_t> _finish(found.largest, found.count, found.rest)
+                    out[row, 0] = float_ops.log_sum_exp(&X[row, 0, 0], n)
         elif inner == 1:
             for piece in range((stop - start + TILE - 1) // TILE):
                 row = start + piece * TILE
@@ -267,22 +260,25 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
 
 
 def sum_exp(const real_t[::1] x):
-    """Return what part of a long row adds to its log-sum-exp: the largest value, how often it is there, the rest."""
+    """Return what part of a long row adds to its sum: the largest value, how many there are, the rest in two parts."""
     cdef exp_sum found
     with nogil:
         if real_t is double:
             found = double_ops.sum_exp(&x[0], x.shape[0])
         else:
             found = float_ops.sum_exp(&x[0], x.shape[0])
-    return found.largest, found.count, found.rest
+    return found.largest, found.count, found.rest, found.low
 
 
-def shift(const real_t[::1] x, real_t largest, real_t factor, bint log, real_t[::1] out):
-    """Write exp(x - largest) * factor, or x - largest - factor: part of the softmax of a long row, or its logarithm."""
+def shift(const real_t[::1] x, real_t largest, real_t high, real_t low, bint log, real_t[::1] out):
+    """Write part of the softmax of a long row, or its logarithm.
+
+    That is exp(x - largest) * (high + low), or x - largest - (high + low).
+    """
     if out.shape[0] != x.shape[0]:
         raise ValueError("input and output do not agree in shape")
     with nogil:
         if real_t is double:
-            double_ops.shift(&x[0], x.shape[0], largest, factor, log, &out[0])
+            double_ops.shift(&x[0], x.shape[0], largest, high, low, log, &out[0])
         else:
-            float_ops.shift(&x[0], x.shape[0], largest, factor, log, &out[0])
+            float_ops.shift(&x[0], x.shape[0], largest, high, low, log, &out[0])

@@ -64,6 +64,40 @@ static inline real exp_run(const real *x, real shift, ptrdiff_t n, real *out) {
 #endif
 }
 
+/* out[i] + rounded[i] = exp(-|x[i]|) 2^RAISE of a run. */
+static inline void exp_parts_run(const real *x, ptrdiff_t n, real *out, real *rounded) {
+#ifdef HAVE_LANES
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        lanes low, terms = exp_parts_lanes(load_first(x + i, n - i), &low);
+        store_first(out + i, n - i, terms);
+        store_first(rounded + i, n - i, low);
+    }
+#else
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        out[i] = exp_raised_parts(minus_size(x[i]), rounded + i);
+    }
+#endif
+}
+
+/* out[i] = exp(-|x[i] - shift|) 2^RAISE (high + low) of n values, rounded once. */
+static inline void exp_times_run(const real *x, real shift, real high, real low, ptrdiff_t n, real *out) {
+#ifdef HAVE_LANES
+    const lanes shifts = VECTOR(set1)(shift), highs = VECTOR(set1)(high), lows = VECTOR(set1)(low);
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        lanes rounded, e = exp_parts_lanes(VECTOR(sub)(load_first(x + i, n - i), shifts), &rounded);
+        lanes beyond = VECTOR(fmadd)(e, lows, VECTOR(mul)(rounded, highs));
+        store_first(out + i, n - i, VECTOR(fmadd)(e, highs, beyond));
+    }
+#else
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real rounded, e = exp_raised_parts(minus_size(x[i] - shift), &rounded);
+        out[i] = fused(e, high, fused(e, low, rounded * high));
+    }
+#endif
+}
+
 /* Sums of numbers between 0 and RAISED, side by side, as many on every processor. A sum begins with RAISED, so that it is
  * never below what is added, and what it rounds off is exactly x - ((sum + x) - sum); that is added up too. */
 enum { WIDTH = 2 * LINE / sizeof(real) };

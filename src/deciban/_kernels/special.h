@@ -11,9 +11,9 @@
 #define STREAMED (1 << 20) /* bytes that a call writes; from here on past the caches: they are part of 32 MB, or more */
 
 /* What is known of some terms exp(x[i]): log sum = largest + log(count + rest), where `count` terms equal the largest
- * one, and `rest` is the sum of all others, divided by it. */
+ * one, and `rest` + `low` is the sum of all others, divided by it. */
 typedef struct {
-    double largest, count, rest;
+    double largest, count, rest, low;
 } exp_sum;
 
 #define ELEMENTWISE_OPS(type, real)                                                                                    \
@@ -34,6 +34,8 @@ typedef struct {
         exp_sum (*sum_exp)(const real *x, ptrdiff_t n);                                                                \
         /* The sum of b exp(x); `count` is then the sum of b over the largest terms. */                                \
         exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t n);                                           \
+        /* log sum exp over n neighbours. */                                                                           \
+        real (*log_sum_exp)(const real *x, ptrdiff_t n);                                                               \
         /* The transpose of n_rows rows of n, `stride` apart. */                                                       \
         void (*turn)(const real *x, ptrdiff_t stride, ptrdiff_t n_rows, ptrdiff_t n, real *out, ptrdiff_t out_stride); \
         /* out = exp(x) / sum exp(x), or log of it, over n neighbours; if it is streamed, settle() at last. */         \
@@ -42,8 +44,8 @@ typedef struct {
         void (*settle)(void);                                                                                          \
         /* Both, streamed or not; x is none of the outputs. Returns the place of the largest, or of the first NaN. */  \
         ptrdiff_t (*softmax_pair)(const real *x, ptrdiff_t n, int streamed, real *log_out, real *out);                 \
-        /* out = exp(x - largest) * factor, or x - largest - factor. */                                                \
-        void (*shift)(const real *x, ptrdiff_t n, real largest, real factor, int log, real *out);                      \
+        /* out = exp(x - largest) * (high + low), or x - largest - (high + low). */                                    \
+        void (*shift)(const real *x, ptrdiff_t n, real largest, real high, real low, int log, real *out);              \
         /* The same for at most COLUMNS columns side by side, of n values `stride` apart. */                           \
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \

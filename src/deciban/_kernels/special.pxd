@@ -27,6 +27,7 @@ cdef extern from "special.h":
         double largest
         double count
         double rest
+        double low
 
     ctypedef struct elementwise_double_ops:
         void (*expit)(const double* x, double* out, Py_ssize_t n) noexcept nogil
@@ -40,6 +41,7 @@ cdef extern from "special.h":
     ctypedef struct reductions_double_ops:
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(const double* x, const double* b, Py_ssize_t n) noexcept nogil
+        double (*log_sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         void (*turn)(
             const double* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, double* out, Py_ssize_t out_stride
         ) noexcept nogil
@@ -48,7 +50,8 @@ cdef extern from "special.h":
         void (*settle)() noexcept nogil
         Py_ssize_t (*softmax_pair)(
             const double* x, Py_ssize_t n, int streamed, double* log_out, double* out) noexcept nogil
-        void (*shift)(const double* x, Py_ssize_t n, double largest, double factor, int log, double* out) noexcept nogil
+        void (*shift)(
+            const double* x, Py_ssize_t n, double largest, double high, double low, int log, double* out) noexcept nogil
         void (*log_sum_exp_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out) noexcept nogil
         void (*softmax_columns)(
@@ -80,6 +83,7 @@ cdef extern from "special.h":
     ctypedef struct reductions_float_ops:
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(const float* x, const float* b, Py_ssize_t n) noexcept nogil
+        float (*log_sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         void (*turn)(
             const float* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, float* out, Py_ssize_t out_stride
         ) noexcept nogil
@@ -88,7 +92,8 @@ cdef extern from "special.h":
         void (*settle)() noexcept nogil
         Py_ssize_t (*softmax_pair)(
             const float* x, Py_ssize_t n, int streamed, float* log_out, float* out) noexcept nogil
-        void (*shift)(const float* x, Py_ssize_t n, float largest, float factor, int log, float* out) noexcept nogil
+        void (*shift)(
+            const float* x, Py_ssize_t n, float largest, float high, float low, int log, float* out) noexcept nogil
         void (*log_sum_exp_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out) noexcept nogil
         void (*softmax_columns)(

@@ -74,23 +74,25 @@ def _in_pieces(n_items: int, cost: int, task: Callable[[int, int], None]) -> Non
     run_blocks(lambda block, _: task(*blocks[block]), len(blocks))
 
 
-def _state_of_row(row: Array) -> tuple[float, float]:
-    """Return the largest value of a long row, and the sum of exp(x - largest) less 1."""
+def _state_of_row(row: Array) -> tuple[float, Any]:
+    """Return the largest value of a long row, and the sum of exp(x - largest) less 1, with more digits if there are."""
     pieces = cut(len(row), _LONG // 2)
-    states: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)] * len(pieces)
+    states: list[tuple[float, float, float, float]] = [(0.0, 0.0, 0.0, 0.0)] * len(pieces)
 
     def task(block: int, _: int) -> None:
         states[block] = reductions.sum_exp(row[slice(*pieces[block])])
 
     run_blocks(task, len(pieces))
-    largest, count, rest = np.array(states).T
+    # an error of the sum is one of all results
+    largest, count, rest, low = np.array(states, np.longdouble).T
+    rest += low
     top = largest.max()  # NaN is in `rest`: comparisons pass over it
     if not np.isfinite(top):
         return float(top), float(rest.sum())
     with np.errstate(invalid="ignore"):
         scale = np.exp(largest - top)
     above = largest == top
-    return float(top), float((count[above].sum() - 1.0) + rest[above].sum() + ((count + rest) * scale)[~above].sum())
+    return float(top), (count[above].sum() - 1.0) + rest[above].sum() + ((count + rest) * scale)[~above].sum()
 
 
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
@@ -265,16 +267,18 @@ def _softmax_row(row: Array, log: bool, out: Array) -> None:
     """Write the softmax of a long row: its sum first, then every value."""
     largest, rest = _state_of_row(row)
     if np.isfinite(largest):
-        factor = np.log1p(rest) if log else 1.0 / (1.0 + rest)
+        exact = np.log1p(rest) if log else 1 / (1 + rest)
+        high = row.dtype.type(exact)
+        low = exact - high
     elif log:
-        factor, largest = largest + rest, 0.0
+        high, low, largest = largest + rest, 0.0, 0.0
     else:
-        factor = np.nan
+        high = low = np.nan
     pieces = cut(len(row), BLOCK)
 
     def task(block: int, _: int) -> None:
         part = slice(*pieces[block])
-        reductions.shift(row[part], largest, factor, log, out[part])
+        reductions.shift(row[part], largest, high, low, log, out[part])
 
     run_blocks(task, len(pieces))
 
