@@ -653,9 +653,9 @@ def test_affine_does_not_write_over_what_it_reads(function):
     X, W, b = x[:40].reshape(4, 10), x[40:90].reshape(10, 5), x[90:95]
     S = sp.csr_array(np.ones((4, 5)))
     for start in (0, 20, 30, 60, 75, 94):
-        with pytest.raises(ValueError, match="shares no memory"):
+        with pytest.raises(ValueError, match="no argument is in"):
             function(X, W, b, out=x[start : start + 20].reshape(4, 5))
-    with pytest.raises(ValueError, match="shares no memory"):
+    with pytest.raises(ValueError, match="no argument is in"):
         function(S, np.eye(5), out=S.data.reshape(4, 5))
     out = x[95:115].reshape(4, 5)
     assert function(X, W, b, out=out) is out

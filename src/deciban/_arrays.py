@@ -201,8 +201,8 @@ def apart(array: Array, out: Array | None) -> bool:
     return array.ctypes.data == out.ctypes.data and array.strides == out.strides
 
 
-def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *given: Any) -> None:
-    """Check what a result is to be written to, unless it is None; it may be an argument of the call, not a part of one.
+def check_out(out: Any, shape: tuple[int, ...], dtype: Any, *given: Any, or_itself: bool = False) -> None:
+    """Check that ``out``, unless it is None, takes a result, in no memory of what is given (or in all of one of them).
 
     Raises
     ------
@@ -212,9 +212,13 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *given: An
     if out is None:
         return
     if not (isinstance(out, np.ndarray) and out.shape == shape and out.dtype == dtype and out.flags.carray):
-        raise ValueError(f"out must be a C-contiguous array of {dtype} and of shape {shape}")
-    if not all(apart(array, out) for array in given if isinstance(array, np.ndarray)):
-        raise ValueError("out must be an argument itself, or share no memory with any")
+        raise ValueError(f"out must be a C-contiguous array of {np.dtype(dtype)} and of shape {shape}")
+    for array in given:
+        if isinstance(array, np.ndarray) and not (
+            apart(array, out) if or_itself else not np.may_share_memory(array, out)
+        ):
+            itself = "an argument itself, or " if or_itself else ""
+            raise ValueError(f"out must be {itself}in memory that no argument is in")
 
 
 def make_csr(

@@ -173,7 +173,7 @@ def conditional_probability(joint: Any, axis: int = -1, *, alpha: float = 0.0, o
         table = _sparse_shares(rows(joint, axis, "joint", merged=False))
         return table if axis in (-1, 1) else table.T.tocsr()
     counts = few(numbers(joint, "joint"))
-    check_out(out, counts.shape, real_type(counts.dtype), joint)
+    check_out(out, counts.shape, real_type(counts.dtype), joint, or_itself=True)
     found = shares.share_at_once(counts, None, axis, alpha, out)
     return _shares(counts, axis, alpha, None, out) if found is None else found
 
@@ -221,7 +221,7 @@ def bayes_posterior(prior: Any, likelihood: Any, *, log: bool = False, out: Arra
         )
     dtype = np.result_type(real_type(prior.dtype), real_type(likelihood.dtype))
     prior, likelihood = np.ascontiguousarray(prior, dtype), likelihood.astype(dtype, copy=False)
-    check_out(out, likelihood.shape, dtype, *given)
+    check_out(out, likelihood.shape, dtype, *given, or_itself=True)
     if not log or not likelihood.size:
         found = shares.share_at_once(likelihood, prior, -1, 0.0, out)
         return _shares(likelihood, -1, 0.0, prior, out) if found is None else found

@@ -205,7 +205,7 @@ def pointwise_mutual_information(
     given = joint
     if not sp.issparse(joint):
         joint = few(numbers(joint, "joint"))
-        check_out(out, joint.shape, real_type(joint.dtype), given)
+        check_out(out, joint.shape, real_type(joint.dtype), given, or_itself=True)
     elif out is not None:
         raise ValueError("the result for a sparse matrix is sparse, and takes no out")
     at_once = tables.associate_at_once(joint, normalize, scale, out)

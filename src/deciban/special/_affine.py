@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from deciban._arrays import entries, malformed, to_csr
+from deciban._arrays import check_out, entries, malformed, to_csr
 from deciban._kernels import affine
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
@@ -37,7 +37,7 @@ def _affine(X: Any, W: Any, b: Any, out: Array | None, is_softmax: bool) -> Arra
     if out is None:
         out = np.empty(shape, dtype)
     else:
-        _check_out(out, shape, dtype, X, W, b)
+        check_out(out, shape, dtype, *(vars(X).values() if sparse else [X]), W, b)
     if out.size == 0:
         return out
     if sparse:
@@ -45,21 +45,6 @@ def _affine(X: Any, W: Any, b: Any, out: Array | None, is_softmax: bool) -> Arra
     else:
         _dense(X, W, b, is_softmax, out)
     return out
-
-
-def _check_out(out: Any, shape: tuple[int, int], dtype: Any, *arguments: Any) -> None:
-    read = [part for x in arguments for part in ([x] if isinstance(x, np.ndarray) else vars(x).values())]
-    if not (
-        isinstance(out, np.ndarray)
-        and out.shape == shape
-        and out.dtype == dtype
-        and out.flags.carray
-        and not any(isinstance(part, np.ndarray) and np.may_share_memory(out, part) for part in read)
-    ):
-        raise ValueError(
-            f"out must be a C-contiguous array of {np.dtype(dtype)} of shape {shape}, which shares no memory with X, W "
-            "or b"
-        )
 
 
 def _dense(X: Array, W: Array, b: Array, is_softmax: bool, out: Array) -> None:
