@@ -254,6 +254,27 @@ def test_mutual_information_has_its_digits_where_variables_are_nearly_independen
     assert mutual_information(joint.astype(np.int64), normalize=True) == mutual_information(joint, normalize=True)
 
 
+@pytest.mark.parametrize("n", [1, 2, 10, 32, 33])
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int64])
+def test_mutual_information_of_many_rows(dtype, n):
+    """Of rows of all lengths, some of them empty; and of numbers that are no shares, which makes it another sum."""
+    rng = np.random.default_rng(n)
+    x = rng.poisson(1.0, (70_000 // n, n)).astype(dtype)
+    x[5] = 0
+    p = x / np.sum(x, dtype=np.float64)
+    outer = p.sum(axis=1, keepdims=True) * p.sum(axis=0)
+    terms = np.zeros_like(p)
+    terms[p > 0] = p[p > 0] * np.log(p[p > 0] / outer[p > 0])
+    want = float(terms.sum())
+    assert mutual_information(x, normalize=True) == pytest.approx(want, rel=1e-9, abs=1e-15)
+    twice = float((2 * terms - 2 * p * np.log(2)).sum())
+    assert mutual_information(2 * p) == pytest.approx(twice, rel=1e-9, abs=1e-15)
+    if dtype is not np.int64:
+        for value, found in ((-1, np.inf), (np.nan, np.nan)):
+            x[-1, 0] = value
+            np.testing.assert_equal(mutual_information(x, normalize=True), found)
+
+
 def test_few_numbers_and_many_have_the_same_bits():
     rng = np.random.default_rng(3)
     x = rng.random((50, 40)) + 0.1

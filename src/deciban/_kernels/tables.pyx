@@ -33,6 +33,8 @@ cdef const divergences_double_ops* measures = divergences_double_select()
 
 cdef enum:
     RUN = 256  # entries of a sparse row that are taken together
+    SHORT = 32  # values of a row
+    ROOM = 1024  # values of short rows that are taken together
 
 
 FEW_VALUES = FEW
@@ -131,6 +133,33 @@ cdef double _divergence_of_row(
     return _divergence(p, q, n, p_sum, q_sum, kinds.KL_OF_WHOLE if whole else kinds.KL, scratch)
 
 
+cdef void _divergences_short(
+    const double* P, const double* q, Py_ssize_t n_rows, Py_ssize_t n, const double* sums, double total, bint whole,
+    double* scratch, double* out
+) noexcept nogil:
+    """Write the divergences of rows that are shorter than vectors: the terms of many rows first, then their sums."""
+    cdef Py_ssize_t most = ROOM // n, row = 0, i, m
+    cdef double* shares = scratch + ROOM
+    cdef double* terms = scratch + 2 * ROOM
+    cdef bint usual
+    for i in range(most * n):
+        scratch[i] = q[i % n] / total
+    while row < n_rows:
+        m = min(most, n_rows - row)
+        usual = True
+        for i in range(m):
+            usual &= sums[row + i] > 0 and _is_ordinary(sums[row + i])
+        if usual:
+            measures.share(P + row * n, m, n, shares)
+            usual = measures.terms[kinds.KL_OF_WHOLE if whole else kinds.KL](shares, scratch, m * n, terms)
+        if usual:
+            measures.sum_rows(terms, m, n, out + row)
+        else:
+            for i in range(row, row + m):
+                out[i] = _divergence_of_row(P + i * n, q, n, sums[i], total, whole, shares)
+        row += m
+
+
 def divergences(
     np.ndarray x not None, np.ndarray rows not None, np.ndarray columns not None, double total, bint whole,
     np.ndarray out not None,
@@ -146,12 +175,15 @@ def divergences(
     cdef const double* of_rows = _doubles(rows, n_rows)
     cdef const double* of_columns = _doubles(columns, n)
     cdef double* to = <double*> _doubles(out, n_rows)
-    cdef double* scratch = <double*> malloc((n + 1) * sizeof(double))
+    cdef double* scratch = <double*> malloc(max(n, <Py_ssize_t> (3 * ROOM)) * sizeof(double))
     if scratch == NULL:
         raise MemoryError
     with nogil:
-        for row in range(n_rows):
-            to[row] = _divergence_of_row(data + row * n, of_columns, n, of_rows[row], total, whole, scratch)
+        if 0 < n <= SHORT:
+            _divergences_short(data, of_columns, n_rows, n, of_rows, total, whole, scratch, to)
+        else:
+            for row in range(n_rows):
+                to[row] = _divergence_of_row(data + row * n, of_columns, n, of_rows[row], total, whole, scratch)
     free(scratch)
 
 

@@ -129,7 +129,7 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
     at_once = tables.information_at_once(joint, normalize)
     if at_once is not None:
         return at_once * scale
-    found = _Table(joint, normalize, np.float64)
+    found = _Table(joint, normalize, np.float64 if sp.issparse(joint) else None)
     if not found.entries.size:
         return math.nan if normalize else 0.0
     if not found.total > 0 or np.isinf(found.rows).any():
@@ -146,7 +146,7 @@ def mutual_information(joint: Any, *, normalize: bool = False, base: float | str
             tables.divergences_sparse(X.data, X.indices, X.indptr, found.rows, columns, total, start, stop, apart)
         else:
             some, sums = found.table[start:stop], found.rows[start:stop]
-            tables.divergences(some, sums, columns, total, normalize, apart[start:stop])
+            tables.divergences(some.astype(float, copy=False), sums, columns, total, normalize, apart[start:stop])
 
     found.for_rows(task)
     with np.errstate(all="ignore"):
