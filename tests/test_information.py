@@ -1425,6 +1425,16 @@ def test_cross_entropies_from_one_distribution_lose_nothing(dtype):
     np.testing.assert_array_equal(np.isposinf(information.cross_entropy(p, q)), np.arange(300) > 0)
 
 
+@pytest.mark.parametrize("width", [2, 7, 8, 9, 16, 23, 24, 31, 32, 33, 300])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_cross_entropies_of_columns_from_one_are_those_of_rows(dtype, width):
+    p, q = _unusual(((1 << 16) // width + 5, width), dtype)
+    q = np.abs(q[:, :1]) + dtype(1e-3)
+    found = information.cross_entropy(p, q, axis=0)
+    exact = -(p.astype(np.longdouble).T @ np.log(q.astype(np.longdouble))).ravel()
+    np.testing.assert_allclose(found, exact.astype(dtype), rtol=2.01 * np.finfo(dtype).eps)
+
+
 def test_columns_and_weights_must_agree():
     p = np.ones((700, 150))
     with pytest.raises(ValueError, match="weights must have shape"):

@@ -260,6 +260,88 @@ static void add(const real *x, ptrdiff_t n, double factor, double *sums, double 
     }
 }
 
+/* Sums of rows of at most 4 EIGHT columns stay in registers. A row's last ones are read with the beginning of the next row,
+ * whose sums nobody looks at. What is rounded off is looked for once in a few rows. */
+enum { EIGHT = 8, TOGETHER = 16 };
+typedef real eight_reals __attribute__((vector_size(EIGHT * sizeof(real)), aligned(sizeof(real)), may_alias));
+typedef double eight_sums __attribute__((vector_size(EIGHT * sizeof(double)), aligned(sizeof(double)), may_alias));
+
+#define EIGHT_OF(x) __builtin_convertvector(*(const eight_reals *)(x), eight_sums)
+
+static inline __attribute__((always_inline)) void add_narrow(const real *x, ptrdiff_t n_rows, ptrdiff_t n, int width,
+                                                             const double *weights, double *sums, double *lost) {
+    double found[4 * EIGHT] = {0};
+    for (; n_rows > 0; n_rows -= TOGETHER, weights += TOGETHER) {
+        eight_sums even[4] = {{0}}, odd[4] = {{0}};
+        for (int row = 0; row < TOGETHER; row += 2, x += 2 * n) {
+            fetch(x + 8192 / sizeof(real), 2 * n);
+            _Pragma("GCC unroll 4")
+            for (int k = 0; k < width; k++) {
+                even[k] += weights[row] * EIGHT_OF(x + k * EIGHT);
+                odd[k] += weights[row + 1] * EIGHT_OF(x + n + k * EIGHT);
+            }
+        }
+        _Pragma("GCC unroll 4")
+        for (int k = 0; k < width; k++) {
+            even[k] += odd[k];
+            memcpy(found + k * EIGHT, even + k, sizeof even[k]);
+        }
+        for (ptrdiff_t i = 0; i < n; i++) {
+            double sum = sums[i] + found[i];
+            lost[i] += lost_of(sums[i], found[i], sum);
+            sums[i] = sum;
+        }
+    }
+}
+
+/* The sums of float numbers need no more digits than double has. */
+static inline void add_four(const real *x, ptrdiff_t step, ptrdiff_t n, const double *weights, double *sums, double *lost) {
+    const real *y = x + step, *z = y + step, *last = z + step;
+    ptrdiff_t i = 0;
+    for (; i + EIGHT <= n; i += EIGHT) {
+        if (i % (LINE / sizeof(real)) == 0) {
+            for (int row = 4; row < 8; row++) {
+                __builtin_prefetch(x + row * step + i);
+            }
+        }
+        eight_sums here = weights[0] * EIGHT_OF(x + i) + weights[1] * EIGHT_OF(y + i);
+        here += weights[2] * EIGHT_OF(z + i) + weights[3] * EIGHT_OF(last + i);
+        eight_sums *to = (eight_sums *)(sums + i), before = *to;
+        *to = before + here;
+#ifndef REAL_IS_FLOAT
+        eight_sums *rounded_off = (eight_sums *)(lost + i), added = *to - before;
+        *rounded_off += (before - (*to - added)) + (here - added);
+#endif
+    }
+    for (; i < n; i++) {
+        double here = (weights[0] * x[i] + weights[1] * y[i]) + (weights[2] * z[i] + weights[3] * last[i]);
+        double sum = sums[i] + here;
+        lost[i] += lost_of(sums[i], here, sum);
+        sums[i] = sum;
+    }
+}
+
+static void add_rows(const real *x, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t n, const double *weights, double *sums,
+                     double *lost) {
+    ptrdiff_t row = 0;
+    if (n == step && n <= 4 * EIGHT && n_rows > EIGHT) {
+        ptrdiff_t whole = (n_rows - EIGHT) / TOGETHER * TOGETHER; /* reading ahead of these stays within the table */
+        switch ((n - 1) / EIGHT) {
+            case 0: add_narrow(x, whole, n, 1, weights, sums, lost); break;
+            case 1: add_narrow(x, whole, n, 2, weights, sums, lost); break;
+            case 2: add_narrow(x, whole, n, 3, weights, sums, lost); break;
+            default: add_narrow(x, whole, n, 4, weights, sums, lost);
+        }
+        row = whole;
+    }
+    for (; row + 4 <= n_rows; row += 4) {
+        add_four(x + row * step, step, n, weights + row, sums, lost);
+    }
+    for (; row < n_rows; row++) {
+        add(x + row * step, n, weights[row], sums, lost);
+    }
+}
+
 static double dot(const real *p, const double *factors, ptrdiff_t n) {
     enum { APART = 32 };
     double sums[APART] = {0}, lost[APART] = {0};
@@ -330,6 +412,7 @@ const divergences_double_ops TIER_NAME(divergences_double) = {
     {terms_entr, terms_cross, terms_rel_entr, terms_kl_div, terms_js},
     sum_rows,
     add,
+    add_rows,
     dot,
     inverse_of_sum,
     share};

@@ -325,20 +325,56 @@ def dense_columns(
             left += width
 
 
-def weighted_columns(
-    const real_t[:, ::1] X, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first,
-    Py_ssize_t last, double[:, ::1] out,
-):
-    """Add rows [start, stop) times their weights to out, as dense_columns does."""
-    cdef Py_ssize_t row
-    if (
-        start < 0 or stop > X.shape[0] or first < 0 or last > X.shape[1] or out.shape[0] != 2
-        or out.shape[1] != X.shape[1] or weights.shape[0] != X.shape[0]
-    ):
-        raise ValueError("columns, weights and output do not agree in shape")
+cdef bint _negative_logarithms(const real_t* q, Py_ssize_t n, double* out) noexcept nogil:
+    """Write -log(q) of at most ROOM numbers; False if one is 0, negative, denormal, infinite or NaN."""
+    cdef Py_ssize_t i
+    cdef double[ROOM] ones, wide
+    for i in range(n):
+        ones[i] = 1.0
+        wide[i] = q[i]
+    return double_ops.terms[kinds.CROSS](ones, wide, n, out) != 0
+
+
+def negative_logarithms(const real_t[::1] q, Py_ssize_t start, Py_ssize_t stop, double[::1] out):
+    """Write -log(q) of [start, stop); return False if a number is 0, negative, denormal, infinite or NaN."""
+    cdef Py_ssize_t i = start
+    cdef bint usual = True
+    if start < 0 or stop > q.shape[0] or out.shape[0] < stop:
+        raise ValueError("numbers and output do not agree in shape")
     with nogil:
-        for row in range(start, stop if last > first else start):
-            _add(&X[row, first], last - first, weights[row], &out[0, first], &out[1, first])
+        while usual and i < stop:
+            usual = _negative_logarithms(&q[i], min(<Py_ssize_t> ROOM, stop - i), &out[i])
+            i += ROOM
+    return usual
+
+
+def columns_from_one(
+    const real_t[:, ::1] P, const real_t[::1] q, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last,
+    double[:, ::1] out,
+):
+    """Add -P log(q) of rows [start, stop) to out, as dense_columns does; return as :func:`negative_logarithms`."""
+    cdef Py_ssize_t row = start, n_rows, inner = P.shape[1]
+    cdef bint usual = True
+    cdef double[ROOM] logs
+    if (
+        start < 0 or stop > P.shape[0] or first < 0 or last > inner or out.shape[0] != 2 or out.shape[1] != inner
+        or q.shape[0] != P.shape[0]
+    ):
+        raise ValueError("columns, logarithms and output do not agree in shape")
+    if last <= first:
+        return True
+    with nogil:
+        while usual and row < stop:
+            n_rows = min(<Py_ssize_t> ROOM, stop - row)
+            usual = _negative_logarithms(&q[row], n_rows, logs)
+            if real_t is double:
+                double_ops.add_rows(
+                    &P[row, first], inner, n_rows, last - first, logs, &out[0, first], &out[1, first])
+            else:
+                float_ops.add_rows(
+                    &P[row, first], inner, n_rows, last - first, logs, &out[0, first], &out[1, first])
+            row += n_rows
+    return usual
 
 
 def weighted_rows(

@@ -70,6 +70,9 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         void (*sum_rows)(const real *terms, ptrdiff_t n_rows, ptrdiff_t n, double *out);                               \
         /* sums[i] += factor x[i], and to lost[i] what that rounds off. */                                             \
         void (*add)(const real *x, ptrdiff_t n, double factor, double *sums, double *lost);                            \
+        /* The same of n_rows rows, step numbers apart, the factors of which are weights. */                           \
+        void (*add_rows)(const real *x, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t n, const double *weights,          \
+                         double *sums, double *lost);                                                                  \
         /* The sum of p[i] factors[i]. */                                                                              \
         double (*dot)(const real *p, const double *factors, ptrdiff_t n);                                              \
         /* 1 / sum p; NaN where that is no normal number. */                                                           \

@@ -67,6 +67,9 @@ cdef extern from "special.h":
         double_terms* terms
         void (*sum_rows)(const double* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
         void (*add)(const double* x, Py_ssize_t n, double factor, double* sums, double* lost) noexcept nogil
+        void (*add_rows)(
+            const double* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, const double* weights, double* sums,
+            double* lost) noexcept nogil
         double (*dot)(const double* p, const double* factors, Py_ssize_t n) noexcept nogil
         double (*inverse)(const double* p, Py_ssize_t n) noexcept nogil
         void (*share)(const double* p, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
@@ -109,6 +112,9 @@ cdef extern from "special.h":
         float_terms* terms
         void (*sum_rows)(const float* terms, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
         void (*add)(const float* x, Py_ssize_t n, double factor, double* sums, double* lost) noexcept nogil
+        void (*add_rows)(
+            const float* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, const double* weights, double* sums,
+            double* lost) noexcept nogil
         double (*dot)(const float* p, const double* factors, Py_ssize_t n) noexcept nogil
         double (*inverse)(const float* p, Py_ssize_t n) noexcept nogil
         void (*share)(const float* p, Py_ssize_t n_rows, Py_ssize_t n, float* out) noexcept nogil

@@ -32,17 +32,23 @@ def _one(q: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
     return q.ravel()
 
 
-def _sums(X: Array, add: Callable[[int, int, int, int, Array], None]) -> Array:
-    """Return for each column what ``add(start, stop, first, last, out)`` sums, by blocks of rows or of columns."""
+def _sums(X: Array, add: Callable[[int, int, int, int, Array], bool | None]) -> Array | None:
+    """Return for each column what ``add(start, stop, first, last, out)`` sums, by blocks of rows or of columns.
+
+    None if it returns False for a block.
+    """
+    summed: list[bool | None] = []
     n, inner = X.shape
     if inner >= _MANY:
         columns = cut(inner, max(1024, inner // BLOCKS))
         parts = np.zeros((1, 2, inner))
-        run_blocks(lambda block, _: add(0, n, *columns[block], parts[0]), len(columns))
+        run_blocks(lambda block, _: summed.append(add(0, n, *columns[block], parts[0])), len(columns))
     else:
         rows = cut(n, max(1, BLOCK // inner, n // BLOCKS))
         parts = np.zeros((len(rows), 2, inner))
-        run_blocks(lambda block, _: add(*rows[block], 0, inner, parts[block]), len(rows))
+        run_blocks(lambda block, _: summed.append(add(*rows[block], 0, inner, parts[block])), len(rows))
+    if False in summed:
+        return None
     out = np.empty(inner)
     divergences.add_up_parts(parts, out)
     return out
@@ -59,29 +65,21 @@ def of_columns(measure: int, p: Any, q: Any, axis: int, weights: Array | None) -
         one = _one(q, n, P.dtype)
         if one is None:
             return None
-        logs = logarithms_of_usual(one) if measure == divergences.CROSS and weights is None else None
-        if logs is not None:
-            return _sums(P, lambda *block: divergences.weighted_columns(P, logs, *block))
+        if measure == divergences.CROSS and weights is None:
+            found = _sums(P, lambda *block: divergences.columns_from_one(P, one, *block))
+            if found is not None:
+                return found
         Q = one[:, np.newaxis]
     w = _NONE if weights is None else weights
     found = _sums(P, lambda *block: divergences.dense_columns(measure, P, Q, w, *block))
-    return 0.5 * found if measure == divergences.JS else found
-
-
-def logarithms_of_usual(q: Array) -> Array | None:
-    """Return -log(q) in float64; None if a number is 0, negative, denormal, infinite or NaN."""
-    limits = np.finfo(q.dtype)
-    if not q.size or not (q.min() >= limits.tiny and q.max() <= limits.max):
-        return None
-    return -np.log(q, dtype=np.float64)
+    return 0.5 * found if found is not None and measure == divergences.JS else found
 
 
 def cross_entropies_from_one(P: Array, q: Array) -> Array | None:
     """Return ``-P @ log(q)`` of rows, without losing digits; None if a logarithm is not finite."""
-    logs = logarithms_of_usual(q)
-    if logs is None:
+    logs, out = np.empty(len(q)), np.empty(len(P))
+    if not divergences.negative_logarithms(q, 0, len(q), logs):
         return None
-    out = np.empty(len(P))
     blocks = cut(len(P), max(1, BLOCK // P.shape[1], len(P) // BLOCKS))
     run_blocks(lambda block, _: divergences.weighted_rows(P, logs, *blocks[block], out), len(blocks))
     return out
