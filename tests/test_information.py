@@ -802,6 +802,24 @@ def test_information_gain(n_samples, n_features, n_classes, seed):
         np.testing.assert_allclose(information_gain(form, y), want, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.int32, np.uint8, bool])
+@pytest.mark.parametrize("n_classes", [2, 40, 300])
+def test_information_gain_of_many_samples_of_any_type(dtype, n_classes):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0 if np.dtype(dtype).kind in "bu" else -2, 3, (20_000, 7)).astype(dtype)
+    if dtype is np.int64:
+        X[0] = np.iinfo(np.int64).min
+    y = (rng.integers(0, n_classes, len(X)) - 100).astype(np.int16)
+    want = [entropy(np.unique(y, return_counts=True)[1], normalize=True)] * 7
+    for f, there in enumerate((X > 0).T):
+        for some in (there, ~there):
+            if some.any():
+                want[f] -= some.mean() * entropy(np.unique(y[some], return_counts=True)[1], normalize=True)
+    for n_threads in (1, 2):
+        with deciban.config_context(n_threads=n_threads):
+            np.testing.assert_allclose(information_gain(X, y), want, rtol=1e-9, atol=1e-14)
+
+
 def test_information_gain_selects_features():
     rng = np.random.default_rng(2)
     X, y = rng.poisson(0.7, (200, 12)), rng.integers(0, 3, 200)

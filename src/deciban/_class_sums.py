@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from deciban._arrays import DATA_DTYPES, INDEX_DTYPES, Array, aligned_empty, specialise
 from deciban._kernels import counts
-from deciban._parallel import effective_n_threads, run_blocks
+from deciban._parallel import cut, effective_n_threads, run_blocks
 
 _SMALL_ENTRIES = 1 << 15  # below this, handing work to another thread costs more than it saves
 _CELL_DTYPES = (np.dtype(np.uint16), np.dtype(np.float64))
@@ -74,8 +74,18 @@ def count_dense(
     """Return the table (n_classes, n_features) of sums of dense rows of each class, and the trouble met."""
     X = np.ascontiguousarray(X, dtype=X.dtype if X.dtype in DATA_DTYPES else np.float64)
     kernel = _sum_dense_rows[X.dtype,]
-    table = np.zeros((n_classes, X.shape[1]))
     n_threads = effective_n_threads() if X.size > _SMALL_ENTRIES else 1
+    if binary and not len(weights):  # whole numbers: rows may be added in any order
+        rows = cut(len(X), -(-len(X) // min(n_threads, 1 + X.size // (8 * n_classes * X.shape[1])))) if X.size else []
+        tables = np.zeros((max(len(rows), 1), n_classes, X.shape[1]))
+
+        def count_some(block: int, _: int) -> None:
+            some = slice(*rows[block])
+            kernel(X[some], codes[some], weights, 0, n_classes, binary, threshold, tables[block])
+
+        run_blocks(count_some, len(rows), n_threads)
+        return tables[0] if len(tables) == 1 else tables.sum(axis=0), 0
+    table = np.zeros((n_classes, X.shape[1]))
     bounds = balanced(codes, None, n_classes, n_threads)
     trouble = [0] * (len(bounds) - 1)
 

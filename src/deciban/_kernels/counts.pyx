@@ -377,6 +377,8 @@ def sum_dense_rows(
     cdef double weight = 1.0, smallest = 0.0, value
     cdef bint weighted = weights.shape[0] > 0
     cdef bint negative = False
+    cdef bint is_sign = 0 <= threshold < 1 and data_t is not double and data_t is not float
+    cdef unsigned long long bits
     if (
         codes.shape[0] != X.shape[0] or 0 < weights.shape[0] < codes.shape[0] or class_start < 0
         or class_stop > sums.shape[0] or sums.shape[1] != X.shape[1]
@@ -389,7 +391,11 @@ def sum_dense_rows(
                 continue
             if weighted:
                 weight = weights[row]
-            if binary:
+            if binary and is_sign:
+                for f in range(X.shape[1]):  # without comparisons of 64 bits, which not every processor has
+                    bits = <unsigned long long> <long long> X[row, f]
+                    sums[code, f] += weight * <int> ((0 - bits & ~bits) >> 63)
+            elif binary:
                 for f in range(X.shape[1]):
                     value = <double> (X[row, f] > threshold)
                     sums[code, f] += weight * (value if X[row, f] == X[row, f] else NAN)

@@ -142,8 +142,8 @@ cdef void _divergences_short(
     cdef double* shares = scratch + ROOM
     cdef double* terms = scratch + 2 * ROOM
     cdef bint usual
-    for i in range(most * n):
-        scratch[i] = q[i % n] / total
+    for i in range(min(most, n_rows) * n):
+        scratch[i] = q[i] / total if i < n else scratch[i - n]
     while row < n_rows:
         m = min(most, n_rows - row)
         usual = True
@@ -160,6 +160,18 @@ cdef void _divergences_short(
         row += m
 
 
+cdef void _divergences(
+    const double* P, const double* sums, const double* q, double total, bint whole, Py_ssize_t n_rows, Py_ssize_t n,
+    double* scratch, double* out
+) noexcept nogil:
+    cdef Py_ssize_t row
+    if 0 < n <= SHORT:
+        _divergences_short(P, q, n_rows, n, sums, total, whole, scratch, out)
+    else:
+        for row in range(n_rows):
+            out[row] = _divergence_of_row(P + row * n, q, n, sums[row], total, whole, scratch)
+
+
 def divergences(
     np.ndarray x not None, np.ndarray rows not None, np.ndarray columns not None, double total, bint whole,
     np.ndarray out not None,
@@ -169,7 +181,7 @@ def divergences(
     If that sums to 1, which is `whole`, the terms are those that are never negative. A row of zeros has none: 0.
     Negative numbers give inf, or NaN.
     """
-    cdef Py_ssize_t n_rows, n, row
+    cdef Py_ssize_t n_rows, n
     n_rows, n = _shape(x)
     cdef const double* data = _doubles(x, n_rows * n)
     cdef const double* of_rows = _doubles(rows, n_rows)
@@ -179,12 +191,52 @@ def divergences(
     if scratch == NULL:
         raise MemoryError
     with nogil:
-        if 0 < n <= SHORT:
-            _divergences_short(data, of_columns, n_rows, n, of_rows, total, whole, scratch, to)
-        else:
-            for row in range(n_rows):
-                to[row] = _divergence_of_row(data + row * n, of_columns, n, of_rows[row], total, whole, scratch)
+        _divergences(data, of_rows, of_columns, total, whole, n_rows, n, scratch, to)
     free(scratch)
+
+
+def gains(const double[:, ::1] present, const double[::1] size, double[::1] out):
+    """Write what the presence of each feature tells of the class: present[c] of size[c] samples of class c have it."""
+    cdef Py_ssize_t n = present.shape[0], n_features = present.shape[1], first = 0, most, m, i, k
+    cdef int absent
+    cdef double total = 0.0, times
+    cdef double* memory
+    cdef double* often
+    cdef double* apart
+    cdef double* rows
+    if size.shape[0] != n or out.shape[0] != n_features:
+        raise ValueError("features, classes and output do not agree in shape")
+    for k in range(n):
+        total += size[k]
+    if total == 0:
+        out[:] = 0.0
+        return
+    most = max(ROOM // n, <Py_ssize_t> 1)
+    memory = <double*> malloc((max(n, <Py_ssize_t> (3 * ROOM)) + most * (n + 2)) * sizeof(double))
+    if memory == NULL:
+        raise MemoryError
+    often = memory + max(n, <Py_ssize_t> (3 * ROOM))
+    apart = often + most
+    rows = apart + most
+    with nogil:
+        while first < n_features:
+            m = min(most, n_features - first)
+            for i in range(m):
+                out[first + i] = 0.0
+            for absent in range(2):
+                for i in range(m):
+                    often[i] = 0.0
+                for k in range(n):
+                    for i in range(m):
+                        times = size[k] - present[k, first + i] if absent else present[k, first + i]
+                        often[i] += times
+                        rows[i * n + k] = times
+                _divergences(rows, often, &size[0], total, True, m, n, memory, apart)
+                for i in range(m):
+                    if often[i] != 0:
+                        out[first + i] += often[i] / total * apart[i]
+            first += m
+    free(memory)
 
 
 cdef double* _marginals(object x, double* total) except NULL:

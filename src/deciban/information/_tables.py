@@ -13,13 +13,14 @@ from sklearn.utils import column_or_1d
 
 from deciban._arrays import aligned_empty, check_out, entries
 from deciban._class_sums import count_dense, count_sparse
-from deciban._kernels import counts, divergences, tables
+from deciban._kernels import counts, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._columns import BLOCK
 from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows, unit
 from deciban.information._sparse import copy_indices, like, marginals
 
 _SUMS = 16  # of columns that are kept apart, at most
+_LABELS = 64  # whole numbers so near to each other are looked up, not sorted
 
 
 class _Table:
@@ -269,36 +270,39 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     array([[1],
            [0]])
     """
-    samples = rows(X, -1, "X")
+    samples: Any = rows(X, -1, "X") if sp.issparse(X) else numbers(X, "X")
     if samples.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {samples.ndim}")
-    labels = column_or_1d(y)
-    if len(labels) != samples.shape[0]:
-        raise ValueError(f"X and y must have as many rows, got {samples.shape[0]} and {len(labels)}")
-    classes, codes = np.unique(labels, return_inverse=True)
-    codes = codes.astype(np.int32)
+    is_plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"
+    codes, size = _coded(y if is_plain else column_or_1d(y))
+    if len(codes) != samples.shape[0]:
+        raise ValueError(f"X and y must have as many rows, got {samples.shape[0]} and {len(codes)}")
     none = np.empty(0)
+    unknown: Any = slice(0)
     if sp.issparse(samples):
         present, trouble = count_sparse(
-            entries(samples), codes, len(classes), samples.shape[1], none, binary=True, threshold=0.0
+            entries(samples), codes, len(size), samples.shape[1], none, binary=True, threshold=0.0
         )
-        unknown = samples.indices[np.isnan(samples.data)] if trouble & counts.NONFINITE else []
+        if trouble & counts.NONFINITE:
+            unknown = samples.indices[np.isnan(samples.data)]
     else:
-        present, _ = count_dense(samples, codes, len(classes), none, binary=True, threshold=0.0)
-        unknown = np.isnan(present.sum(axis=0))
-    size = np.bincount(codes, minlength=len(classes)).astype(np.float64)
-    gain = np.zeros(samples.shape[1])
+        present, _ = count_dense(samples, codes, len(size), none, binary=True, threshold=0.0)
+    gain = np.empty(samples.shape[1])
 
     def task(start: int, stop: int) -> None:
-        # what a feature's presence, and its absence, tell of the class, and how often they do
-        of_feature = np.ascontiguousarray(present[:, start:stop].T, dtype=np.float64)
-        often, apart = np.empty(stop - start), np.empty(stop - start)
-        for times in (of_feature, size - of_feature):
-            tables.add_up(times, often, np.zeros(len(size)))
-            divergences.dense_rows(divergences.KL, times, size[np.newaxis], True, none, 0, stop - start, apart)
-            gain[start:stop] += np.where(often > 0, often / len(codes) * apart, 0.0)
+        tables.gains(present[:, start:stop].astype(np.float64), size, gain[start:stop])
 
-    if len(codes):
-        in_blocks(len(gain), len(size), task)
+    in_blocks(len(gain), len(size), task)
     gain[unknown] = np.nan
     return gain * unit(base)
+
+
+def _coded(labels: Array) -> tuple[npt.NDArray[np.int32], Array]:
+    """Return the labels as numbers from 0 on, and how often there is each."""
+    if labels.dtype.kind == "i" and labels.size:
+        least = int(labels.min())
+        if int(labels.max()) - least < _LABELS:  # some may be nobody's
+            codes = np.subtract(labels, least, dtype=np.int64)
+            return codes.astype(np.int32), np.bincount(codes).astype(np.float64)
+    classes, codes = np.unique(labels, return_inverse=True)
+    return codes.astype(np.int32), np.bincount(codes, minlength=len(classes)).astype(np.float64)
