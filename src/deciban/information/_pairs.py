@@ -8,13 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from deciban._kernels import divergences
-from deciban._parallel import cut, run_blocks
 from deciban._products import products
-from deciban.information._columns import BLOCK
 from deciban.information._distributions import entropy, kl_divergence
-from deciban.information._measures import Array, logarithms, rows, unit
+from deciban.information._measures import Array, in_blocks, logarithms, rows, unit
 from deciban.information._shares import conditional_probability
 from deciban.information._sparse import by_row
+
+_FEW = 1 << 12  # terms, which are sooner summed than products of matrices are prepared
 
 
 def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
@@ -59,6 +59,15 @@ def _without_rows_of_zero(D: Array, P: Any, Q: Any, normalize: bool) -> None:
         D[:, np.diff(Q.indptr) == 0] = np.nan
 
 
+def _of_dense_pairs(measure: int, P: Array, Q: Array) -> Array:
+    """Return, in float64 and nats, what every row of P and every row of Q measure, by terms."""
+    if P.dtype != Q.dtype:
+        P, Q = P.astype(np.float64, copy=False), Q.astype(np.float64, copy=False)
+    out = np.empty((len(P), len(Q)))
+    in_blocks(len(P), Q.size, lambda start, stop: divergences.pairs(measure, P, Q, start, stop, out))
+    return out
+
+
 def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
     """Return the Kullback-Leibler divergence of every row of Q from every row of P.
 
@@ -97,6 +106,13 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     array([[ 0., inf]])
     """
     P, Q = _two_sets(P, Q, normalize)
+    scale = unit(base)
+    if not sp.issparse(P) and not sp.issparse(Q) and P.size * len(Q) <= _FEW:
+        D = _of_dense_pairs(divergences.KL, P, Q)
+        if normalize:
+            np.maximum(D, 0.0, out=D)  # rounding
+        _without_rows_of_zero(D, P, Q, normalize)
+        return (D * scale).astype(np.result_type(P, Q), copy=False)
     own = np.asarray(entropy(P))
     narrow_P, narrow_Q = _where_rows_are(P, Q) if sp.issparse(P) else (P, Q)
     dense = narrow_Q.toarray() if sp.issparse(narrow_Q) else narrow_Q
@@ -104,22 +120,29 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     some = bool(impossible.any())
     logs = logarithms(np.where(impossible, dense.dtype.type(1), dense) if some else dense)
     D = np.asarray(narrow_P @ logs.T) if sp.issparse(P) else products(P, logs)
+
+    def subtract(start: int, stop: int) -> None:
+        with np.errstate(all="ignore"):
+            some_rows = D[start:stop]
+            np.subtract(-own[start:stop, np.newaxis], some_rows, out=some_rows)
+            if normalize:
+                np.maximum(some_rows, 0.0, out=some_rows)  # rounding
+            if scale != 1:
+                some_rows *= D.dtype.type(scale)
+
+    in_blocks(len(D), D.shape[1], subtract)
     with np.errstate(invalid="ignore"):
-        np.subtract(-own[:, np.newaxis], D, out=D)
         odd_p = ~np.isfinite(own)
         odd_q = ~np.isfinite(logs.sum(axis=1)) if narrow_Q is Q else _odd_rows(Q)
-    if normalize:
-        np.maximum(D, 0.0, out=D)  # rounding
     if some:
         ruled_out = impossible.astype(dense.dtype)
         D[(np.asarray(narrow_P @ ruled_out.T) if sp.issparse(P) else products(P, ruled_out)) > 0] = np.inf
     # numbers that are negative or not finite make sums, or products of 0 with them, that are not what their terms are
     for i in np.flatnonzero(odd_p):
-        D[i] = kl_divergence(P[[i]], Q)
+        D[i] = kl_divergence(P[[i]], Q, base=base)
     for j in np.flatnonzero(odd_q):
-        D[:, j] = kl_divergence(P, Q[[j]])
+        D[:, j] = kl_divergence(P, Q[[j]], base=base)
     _without_rows_of_zero(D, P, Q, normalize)
-    D *= D.dtype.type(unit(base))
     return D
 
 
@@ -154,19 +177,13 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     array([[0., 1.]])
     """
     P, Q = _two_sets(P, Q, normalize)
-    out = np.empty((P.shape[0], Q.shape[0]))
     dtype = np.result_type(P.dtype, Q.dtype)
     if sp.issparse(P) or sp.issparse(Q):
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
+        out = np.empty((P.shape[0], Q.shape[0]))
         for row in range(P.shape[0]):
             out[row] = by_row(divergences.JS, Q, P[row], False, np.empty(0))
     else:
-        P, Q = np.ascontiguousarray(P, dtype), np.ascontiguousarray(Q, dtype)
-        blocks = cut(len(P), max(1, BLOCK // max(Q.size, 1)))
-
-        def task(block: int, _: int) -> None:
-            divergences.pairs(divergences.JS, P, Q, *blocks[block], out)
-
-        run_blocks(task, len(blocks))
+        out = _of_dense_pairs(divergences.JS, P, Q)
     _without_rows_of_zero(out, P, Q, normalize)
     return (out * unit(base)).astype(dtype, copy=False)
