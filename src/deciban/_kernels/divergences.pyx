@@ -82,8 +82,8 @@ cdef void _repeat(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* out)
 
 
 cdef void _measure_short(
-    int measure, const real_t* P, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows, Py_ssize_t n, bint normalize,
-    real_t* scratch, double* out,
+    int measure, const real_t* P, Py_ssize_t p_step, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows,
+    Py_ssize_t n, bint normalize, real_t* scratch, double* out,
 ) noexcept nogil:
     """Measure rows that are shorter than vectors: the terms of many rows first, then their sums; scratch of 3 ROOM."""
     cdef Py_ssize_t row
@@ -93,7 +93,10 @@ cdef void _measure_short(
     cdef real_t* q_scratch = scratch + ROOM
     cdef real_t* terms = scratch + 2 * ROOM
     if normalize:
-        _share(P, n, n_rows, n, scratch)
+        _share(P, p_step, n_rows, n, scratch)
+        p = scratch
+    elif p_step == 0:
+        _repeat(P, n_rows, n, scratch)
         p = scratch
     if measure == kinds.ENTROPY:
         q = p
@@ -109,7 +112,7 @@ cdef void _measure_short(
         ordinary = float_ops.terms[kind_of(measure, normalize)](p, q, n_rows * n, terms)
     if not ordinary:
         for row in range(n_rows):
-            out[row] = _measure(measure, P + row * n, Q + row * q_step, NULL, n, normalize)
+            out[row] = _measure(measure, P + row * p_step, Q + row * q_step, NULL, n, normalize)
         return
     if real_t is double:
         double_ops.sum_rows(terms, n_rows, n, out)
@@ -121,18 +124,19 @@ cdef void _measure_short(
 
 
 cdef void _measure_rows(
-    int measure, const real_t* P, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows, Py_ssize_t n, bint normalize,
-    const double* weights, real_t* scratch, double* out,
+    int measure, const real_t* P, Py_ssize_t p_step, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows,
+    Py_ssize_t n, bint normalize, const double* weights, real_t* scratch, double* out,
 ) noexcept nogil:
-    """Measure rows of at least one value; `weights` may be NULL, scratch is of 3 ROOM."""
+    """Measure rows of at least one value, from row to row a step, or 0; `weights` may be NULL, scratch is of 3 ROOM."""
     cdef Py_ssize_t row = 0, m
     while row < n_rows:
         if n < SHORT and weights == NULL:
             m = min(<Py_ssize_t> ROOM // n, n_rows - row)
-            _measure_short(measure, P + row * n, Q + row * q_step, q_step, m, n, normalize, scratch, out + row)
+            _measure_short(
+                measure, P + row * p_step, p_step, Q + row * q_step, q_step, m, n, normalize, scratch, out + row)
         else:
             m = 1
-            out[row] = _measure(measure, P + row * n, Q + row * q_step, weights, n, normalize)
+            out[row] = _measure(measure, P + row * p_step, Q + row * q_step, weights, n, normalize)
         row += m
 
 
@@ -159,7 +163,7 @@ def dense_rows(
         raise MemoryError
     with nogil:
         _measure_rows(
-            measure, &P[start, 0], &Q[0, 0] + start * q_step, q_step, stop - start, n, normalize,
+            measure, &P[start, 0], n, &Q[0, 0] + start * q_step, q_step, stop - start, n, normalize,
             &weights[0] if n_weights else NULL, scratch, &out[start])
     free(scratch)
 
@@ -221,11 +225,11 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
     out = <double*> np.PyArray_DATA(found)
     if kind == np.NPY_FLOAT64:
         _measure_rows[double](
-            measure, <const double*> np.PyArray_DATA(p), <const double*> np.PyArray_DATA(q), q_step, n_rows, n,
+            measure, <const double*> np.PyArray_DATA(p), n, <const double*> np.PyArray_DATA(q), q_step, n_rows, n,
             normalize, NULL, scratch, out)
     else:
         _measure_rows[float](
-            measure, <const float*> np.PyArray_DATA(p), <const float*> np.PyArray_DATA(q), q_step, n_rows, n,
+            measure, <const float*> np.PyArray_DATA(p), n, <const float*> np.PyArray_DATA(q), q_step, n_rows, n,
             normalize, NULL, <float*> scratch, out)
     for i in range(n_rows):
         if normalize and out[i] != out[i]:
@@ -242,13 +246,17 @@ def pairs(
     int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out,
 ):
     """Write the measure of rows [start, stop) of P with every row of Q to out, (n_rows of P, n_rows of Q)."""
-    cdef Py_ssize_t i, j, n = P.shape[1]
+    cdef Py_ssize_t i, n = P.shape[1], n_rows = Q.shape[0]
+    cdef double[3 * ROOM] scratch
     if Q.shape[1] != n or start < 0 or stop > P.shape[0] or out.shape[0] < stop or out.shape[1] != Q.shape[0]:
         raise ValueError("rows and output do not agree in shape")
+    if n == 0 or n_rows == 0:
+        out[start:stop] = 0.0
+        return
     with nogil:
         for i in range(start, stop):
-            for j in range(Q.shape[0]):
-                out[i, j] = _measure(measure, &P[i, 0], &Q[j, 0], NULL, n, False) if n else 0.0
+            _measure_rows(
+                measure, &P[i, 0], 0, &Q[0, 0], n, n_rows, n, False, NULL, <real_t*> scratch, &out[i, 0])
 
 
 cdef void _terms(int measure, const real_t* p, const real_t* q, Py_ssize_t n, real_t* terms) noexcept nogil:
