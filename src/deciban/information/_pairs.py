@@ -64,8 +64,20 @@ def _of_dense_pairs(measure: int, P: Array, Q: Array) -> Array:
     if P.dtype != Q.dtype:
         P, Q = P.astype(np.float64, copy=False), Q.astype(np.float64, copy=False)
     out = np.empty((len(P), len(Q)))
-    in_blocks(len(P), Q.size, lambda start, stop: divergences.pairs(measure, P, Q, start, stop, out))
+    if out.size * P.shape[1] <= _FEW:
+        divergences.pairs(measure, P, Q, 0, len(P), out)
+    else:
+        in_blocks(len(P), Q.size, lambda start, stop: divergences.pairs(measure, P, Q, start, stop, out))
     return out
+
+
+def _in_unit(found: Array, P: Any, Q: Any, normalize: bool, scale: float) -> Array:
+    """Return what was found in float64, in a unit and as results for P and Q are."""
+    if normalize:
+        _without_rows_of_zero(found, P, Q, normalize)
+    if scale != 1:
+        found *= scale
+    return found.astype(np.float32) if P.dtype == Q.dtype == np.float32 else found
 
 
 def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
@@ -111,8 +123,7 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         D = _of_dense_pairs(divergences.KL, P, Q)
         if normalize:
             np.maximum(D, 0.0, out=D)  # rounding
-        _without_rows_of_zero(D, P, Q, normalize)
-        return (D * scale).astype(np.result_type(P, Q), copy=False)
+        return _in_unit(D, P, Q, normalize, scale)
     own = np.asarray(entropy(P))
     narrow_P, narrow_Q = _where_rows_are(P, Q) if sp.issparse(P) else (P, Q)
     dense = narrow_Q.toarray() if sp.issparse(narrow_Q) else narrow_Q
@@ -177,7 +188,6 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
     array([[0., 1.]])
     """
     P, Q = _two_sets(P, Q, normalize)
-    dtype = np.result_type(P.dtype, Q.dtype)
     if sp.issparse(P) or sp.issparse(Q):
         P, Q = (X if sp.issparse(X) else sp.csr_matrix(X) for X in (P, Q))
         out = np.empty((P.shape[0], Q.shape[0]))
@@ -185,5 +195,4 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
             out[row] = by_row(divergences.JS, Q, P[row], False, np.empty(0))
     else:
         out = _of_dense_pairs(divergences.JS, P, Q)
-    _without_rows_of_zero(out, P, Q, normalize)
-    return (out * unit(base)).astype(dtype, copy=False)
+    return _in_unit(out, P, Q, normalize, unit(base))
