@@ -208,6 +208,46 @@ def test_out_may_be_the_input(name):
     np.testing.assert_array_equal(x, expected)
 
 
+@pytest.mark.parametrize("n", [128, 257, 1000, 70_000])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ONE + TWO)
+def test_rows_anywhere_have_the_bits_of_a_run(name, dtype, n):
+    """Large arrays of long rows that are no run: parts of wider tables, every second row, backwards, not aligned."""
+    n_rows = max(3, 2**17 // n)
+    rng = np.random.default_rng(n)
+    unaligned = (
+        np.empty(n_rows * (n + 1) * np.dtype(dtype).itemsize + 1, np.uint8)[1:].view(dtype).reshape(n_rows, n + 1)
+    )
+    places = {
+        "part": np.empty((n_rows, n + 3), dtype)[:, 1:-2],
+        "far apart": np.empty((2 * n_rows, n), dtype)[::2],
+        "upside down": np.empty((2 * n_rows, n), dtype)[::-2],
+        "backwards": np.empty((n_rows, n + 1), dtype)[:, :0:-1],
+        "every second": np.empty((n_rows, 2 * n), dtype)[:, ::2],
+        "not aligned": unaligned[:, 1:],
+    }
+    values = rng.uniform(-0.01, 1.01, (2, n_rows, n)).astype(dtype)
+    args = values[: 1 + (name in TWO)]
+    expected = getattr(special, name)(*args.copy())
+    with deciban.config_context(n_threads=2):
+        for place in places.values():
+            given = [place.copy(order="K") if k else place for k in range(len(args))]
+            for to, value in zip(given, args, strict=True):
+                to[...] = value
+            np.testing.assert_array_equal(getattr(special, name)(*given), expected)
+            for out in places.values():
+                if out is not place:
+                    getattr(special, name)(*given, out=out)
+                    np.testing.assert_array_equal(out, expected)
+        if name in TWO:  # a column and a row that broadcast
+            row, column = args[1][:1], args[1][:, :1]
+            for other in (row, column):
+                np.testing.assert_array_equal(
+                    getattr(special, name)(args[0], other, out=places["part"]),
+                    getattr(special, name)(args[0], np.ascontiguousarray(np.broadcast_to(other, (n_rows, n)))),
+                )
+
+
 def test_complex_numbers_go_to_scipy():
     z = np.array([1 + 2j, 0.5j])
     np.testing.assert_array_equal(*both("xlogy", z, z))

@@ -12,6 +12,8 @@
 #include "entropies.h"
 #include "runs.h"
 
+#define AHEAD (8192 / (ptrdiff_t)sizeof(real)) /* values between those that memory is asked for and those computed */
+
 /* b (1 - q), where e = exp(-|x|), b is the smaller one of e^x and 1, q = e / (1 + e): a quarter of q's roundings is seen.
  * Of double numbers without lanes, whose exponentials are a little closer, what e rounds off below 0 is followed: it moves
  * the result by (1 - q)^2 times as much, for which 1 - 1.55 q does. */
@@ -24,16 +26,19 @@ static inline lanes expit_lanes(lanes x) {
 }
 #endif
 
-static void expit_loop(const real *x, real *out, ptrdiff_t n) {
+/* Memory is asked for values `ahead` of those that are computed. */
+static void expit_loop(ptrdiff_t ahead, const real *x, real *out, ptrdiff_t n) {
 #ifdef HAVE_LANES
     ptrdiff_t i = 0;
     for (; i + LANES <= n; i += LANES) {
+        __builtin_prefetch(x + i + ahead);
         VECTOR(storeu)(out + i, expit_lanes(VECTOR(loadu)(x + i)));
     }
     if (i < n) {
         VECTOR(mask_storeu)(out + i, first_lanes(n - i), expit_lanes(VECTOR(maskz_loadu)(first_lanes(n - i), x + i)));
     }
 #else
+    (void)ahead;
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) {
         real low, raised = exp_raised_parts(minus_size(x[i]), &low), q = raised / (RAISED + raised);
@@ -70,7 +75,47 @@ static void log_expit_loop(const real *x, real *out, ptrdiff_t n) {
     }
 }
 
-/* log(p / (1 - p)): near 1/2 it is 2 atanh(2 p - 1), whose argument is exact. */
+/* log(p / q), q = 1 - p: the logarithm (lanes.h) of the quotient, plus what that and q round off. Near 1/2, where it cancels,
+ * it is log(1 + (2 p - 1) / q), whose numerator is exact. */
+#ifdef HAVE_LANES
+static inline lanes logit_lanes(lanes p) {
+    const lanes one = VECTOR(set1)(1), none = VECTOR(setzero)();
+    some_lanes usual = ~above_lanes(VECTOR(set1)(SMALLEST_NORMAL), p) & above_lanes(one, p);
+    lanes x = p, scaled = none;
+    if (usual != (some_lanes)-1) { /* of denormal numbers the quotient, with q = 1, is 2^SCALE_UP_EXPONENT times as large */
+        some_lanes denormal = above_lanes(p, none) & above_lanes(VECTOR(set1)(SMALLEST_NORMAL), p);
+        x = VECTOR(mask_mul)(p, denormal, p, VECTOR(set1)(SCALE_UP));
+        scaled = VECTOR(maskz_mov)(denormal, VECTOR(set1)(SCALE_UP_EXPONENT * TWO_TO_MANTISSA));
+        usual |= denormal;
+    }
+    lanes q = VECTOR(sub)(one, p), q_lost = VECTOR(sub)(VECTOR(sub)(one, q), p);
+    some_lanes near = above_lanes(p, VECTOR(set1)((real)0.493)) & ~above_lanes(p, VECTOR(set1)((real)0.5077));
+    lanes above = VECTOR(mask_sub)(x, near, VECTOR(add)(p, p), one), quotient = VECTOR(div)(above, q);
+    lanes lost = VECTOR(mul)(VECTOR(fnmadd)(quotient, q, above), VECTOR(rcp14)(x));
+    lost = VECTOR(fnmadd)(VECTOR(mask_mul)(q_lost, near, q_lost, quotient), VECTOR(rcp14)(q), lost);
+    __m512i place;
+    lanes k, m = fraction_lanes(VECTOR(mask_mov)(quotient, near, one), &k, &place), inverse = chosen(inverses, place);
+    k = VECTOR(sub)(k, scaled);
+    /* with a rounding mode, so that a compiler does not fuse it with the subtraction */
+    lanes product = VECTOR(mul_round)(m, inverse, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    lanes r = VECTOR(mask_mov)(VECTOR(sub)(product, one), near, quotient);
+    lanes product_lost = VECTOR(fmsub)(m, inverse, product);
+    lost = VECTOR(add)(lost, VECTOR(fnmadd)(product_lost, r, product_lost));
+    lost = VECTOR(add)(lost, VECTOR(fmadd)(k, VECTOR(set1)(LN2_LOW / TWO_TO_MANTISSA), chosen(inverse_logs_low, place)));
+    /* nothing is rounded off here: factor and table end where LN2_HIGH does */
+    lanes whole = VECTOR(fmadd)(k, VECTOR(set1)(LN2_HIGH / TWO_TO_MANTISSA), chosen(inverse_logs_high, place));
+    lanes high = VECTOR(add)(whole, r);
+    lost = VECTOR(add)(lost, VECTOR(sub)(r, VECTOR(sub)(high, whole)));
+    lanes square = VECTOR(mul)(r, r);
+    lanes found = VECTOR(add)(high, VECTOR(fmadd)(square, log_tail_lanes(r, square), lost));
+    if (usual != (some_lanes)-1) {
+        found = VECTOR(mask_mov)(VECTOR(set1)((real)NAN), usual, found);
+        found = VECTOR(mask_mov)(found, equal_lanes(p, none), VECTOR(set1)(-INFINITY));
+        found = VECTOR(mask_mov)(found, equal_lanes(p, one), VECTOR(set1)(INFINITY));
+    }
+    return found;
+}
+#else
 static inline real logit_point(real p) {
     real k, low, rest = 1 - p, rounded, s = log_parts(p, rest, &k, &rounded);
     int near_half = p > (real)0.4143 && p < (real)0.5857;
@@ -80,6 +125,22 @@ static inline real logit_point(real p) {
     real found = high + (near_half ? low : low + (2 * rounded - ((1 - rest) - p) / rest));
     found = p == 0 ? -INFINITY : p == 1 ? INFINITY : found;
     return p >= 0 && p <= 1 ? found : NAN;
+}
+#endif
+
+static void logit_loop(ptrdiff_t ahead, const real *x, real *out, ptrdiff_t n) {
+#ifdef HAVE_LANES
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        __builtin_prefetch(x + i + ahead);
+        store_first(out + i, n - i, logit_lanes(load_first(x + i, n - i)));
+    }
+#else
+    (void)ahead;
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        out[i] = logit_point(x[i]);
+    }
+#endif
 }
 
 /* What remains of both: zeros, negative numbers, infinities, NaN. `zero` is the value at x = 0, `far` at y = infinity. */
@@ -104,7 +165,6 @@ static inline int both_usual(real x, real y) { return x > 0 && y > 0 && x <= LAR
             out[i] = name##_point(x[i]);                                  \
         }                                                                 \
     }
-LOOP_1(logit)
 LOOP_1(entr)
 
 static void xlogy_loop(const real *x, const real *y, real *out, ptrdiff_t n) {
@@ -153,9 +213,9 @@ LOOP_2(kl_div, kept_y[i], INFINITY)
         settle();                                                                         \
     }
 #define PAIR(a, b) a, b
-MAP(expit, const real *x, x, x + at)
+MAP(expit, const real *x, PAIR(0, x), PAIR(AHEAD, x + at))
 MAP(log_expit, const real *x, x, x + at)
-MAP(logit, const real *x, x, x + at)
+MAP(logit, const real *x, PAIR(0, x), PAIR(AHEAD, x + at))
 MAP(entr, const real *x, x, x + at)
 MAP(xlogy, PAIR(const real *x, const real *y), PAIR(x, y), PAIR(x + at, y + at))
 MAP(rel_entr, PAIR(const real *x, const real *y), PAIR(x, y), PAIR(x + at, y + at))

@@ -25,11 +25,15 @@ cdef extern from "<fenv.h>" nogil:
         FE_ALL_EXCEPT
     int feclearexcept(int)
 
+cdef extern from *:
+    void __builtin_prefetch(const void*) nogil
+
 np.import_array()
 np.import_umath()
 
 cdef enum:
     CHUNK = 256
+    LINE = 64  # bytes
     FEW = 16384  # values, for which other threads can wait
 
 ctypedef void (*double_1)(const double*, double*, Py_ssize_t) noexcept nogil
@@ -38,6 +42,7 @@ ctypedef void (*float_1)(const float*, float*, Py_ssize_t) noexcept nogil
 ctypedef void (*float_2)(const float*, const float*, float*, Py_ssize_t) noexcept nogil
 
 ctypedef void* pointer
+ctypedef char* address
 
 
 cdef void _run_1(real_t* _type, char** args, np.npy_intp n, np.npy_intp* steps, void* function) noexcept nogil:
@@ -232,3 +237,52 @@ def at_once(int function, object x, object y, object out):
     if of_two:
         return ufuncs[function](x, y) if out is None else ufuncs[function](x, y, out)
     return ufuncs[function](x) if out is None else ufuncs[function](x, out)
+
+
+def in_rows(np.ufunc ufunc, list arrays not None):
+    """Call one of these ufuncs row by row, for less than what NumPy takes for each.
+
+    Parameters
+    ----------
+    ufunc : ufunc
+        EXPIT's and so on.
+    arrays : list of ndarray of shape (n_rows, n)
+        Arguments and the result, all of float or all of double.
+    """
+    cdef bint wide = np.PyArray_TYPE(arrays[0]) == np.NPY_DOUBLE
+    cdef int n_arrays = ufunc.nargs, k
+    cdef void* function = ufunc.data[wide]
+    cdef address[3] rows
+    cdef address[3] cells
+    cdef np.npy_intp[3] apart, steps
+    cdef np.npy_intp n_rows = np.PyArray_DIM(arrays[0], 0), n = np.PyArray_DIM(arrays[0], 1)
+    cdef np.npy_intp size = n, i, piece, start, m, line
+    cdef bint[3] far  # from the end of a row to the next one, so that processors do not ask for it in time
+    for k in range(n_arrays):
+        rows[k] = <char*> np.PyArray_DATA(arrays[k])
+        apart[k] = np.PyArray_STRIDE(arrays[k], 0)
+        steps[k] = np.PyArray_STRIDE(arrays[k], 1)
+        far[k] = 0 < steps[k] <= LINE and apart[k] > n * steps[k] + LINE
+        if far[k]:
+            size = CHUNK
+    with nogil:
+        for i in range(n_rows):
+            for piece in range((n + size - 1) // size):
+                start = piece * size
+                m = min(size, n - start)
+                for k in range(n_arrays):
+                    cells[k] = rows[k] + start * steps[k]
+                    if far[k] and i + 1 < n_rows:
+                        for line in range((m * steps[k] + LINE - 1) // LINE):
+                            __builtin_prefetch(cells[k] + apart[k] + line * LINE)
+                if n_arrays == 2:
+                    if wide:
+                        _run_1[double](NULL, cells, m, steps, function)
+                    else:
+                        _run_1[float](NULL, cells, m, steps, function)
+                elif wide:
+                    _run_2[double](NULL, cells, m, steps, function)
+                else:
+                    _run_2[float](NULL, cells, m, steps, function)
+            for k in range(n_arrays):
+                rows[k] += apart[k]

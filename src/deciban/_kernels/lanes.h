@@ -20,7 +20,7 @@
 
 /* What differs between the types: names of operations (AS_ keeps the bits, TO_ the value), tables, and the factors of the
  * polynomials, the highest power's first. `powers` are the bits of 2^(j/16) 2^RAISE, less j where N = 16 n + j will be added;
- * LEAST_FRACTION those of 45/64. */
+ * LEAST_FRACTION those of 45/64. `inverse_logs_high` ends where LN2_HIGH does, `inverse_logs_low` is the rest. */
 #ifdef REAL_IS_FLOAT
 typedef __m512 lanes;
 typedef __mmask16 some_lanes;
@@ -51,8 +51,16 @@ static const real inverse_logs[16] = {
     -0x1.522ae2p-2f, -0x1.269624p-2f, -0x1.f991c4p-3f, -0x1.a93ed8p-3f, -0x1.5bf408p-3f, -0x1.1178eep-3f,
     -0x1.9335e4p-4f, -0x1.08599ap-4f, -0x1.0415c8p-5f, 0, 0x1.f0a30ap-5f, 0x1.e27074p-4f, 0x1.5ff306p-3f,
     0x1.c8ff7ap-3f, 0x1.1675cap-2f, 0x1.4618bap-2f};
+static const real inverse_logs_high[16] = {
+    -0x1.5228p-2f, -0x1.2698p-2f, -0x1.f99p-3f, -0x1.a94p-3f, -0x1.5bfp-3f, -0x1.118p-3f, -0x1.934p-4f,
+    -0x1.086p-4f, -0x1.04p-5f, 0, 0x1.f0cp-5f, 0x1.e28p-4f, 0x1.5ffp-3f, 0x1.c9p-3f, 0x1.1678p-2f, 0x1.4618p-2f};
+static const real inverse_logs_low[16] = {
+    -0x1.70d9c6p-17f, 0x1.dcecb2p-18f, -0x1.c3cb3cp-19f, 0x1.273752p-19f, -0x1.01ed5p-17f, 0x1.c4776p-17f,
+    0x1.43654ep-17f, 0x1.99a988p-18f, -0x1.5c89e8p-17f, 0, -0x1.cf5feep-17f, -0x1.f163aap-17f, 0x1.83053cp-18f,
+    -0x1.0b0cacp-20f, -0x1.1b42a2p-17f, 0x1.74438cp-19f};
 static const real exp_rest_factors[] = {0x1.55583cp-3f, 0x1.00022p-1f, -0x1.a25aaep-31f};
 static const real log_rest_factors[] = {0x1.98ad2cp-3f, -0x1.002814p-2f, 0x1.555566p-2f, -0x1.fffffep-2f, 1};
+static const real log_tail_factors[] = {-0x1.54506ep-3f, 0x1.99ef72p-3f, -0x1.00001cp-2f, 0x1.555552p-2f, -0x1p-1f};
 
 /* The table's value at the last 4 bits of n. */
 static inline lanes chosen(const real *table, __m512i n) { return _mm512_permutexvar_ps(n, _mm512_loadu_ps(table)); }
@@ -94,10 +102,22 @@ static const real inverse_logs[16] = {
     -0x1.5bf406b543dbp-3, -0x1.1178e8227e47ap-3, -0x1.9335e5d594988p-4, -0x1.08598b59e3a06p-4, -0x1.0415d89e7444p-5,
     0, 0x1.f0a30c01162a8p-5, 0x1.e27076e2af2eap-4, 0x1.5ff3070a793d6p-3, 0x1.c8ff7c79a9a2p-3, 0x1.1675cababa60fp-2,
     0x1.4618bc21c5ec2p-2};
+static const real inverse_logs_high[16] = {
+    -0x1.522ae0738ap-2, -0x1.269621134ep-2, -0x1.f991c6cb3cp-3, -0x1.a93ed3c8aep-3, -0x1.5bf406b544p-3,
+    -0x1.1178e8227ep-3, -0x1.9335e5d594p-4, -0x1.08598b59e4p-4, -0x1.0415d89e78p-5, 0, 0x1.f0a30c0118p-5,
+    0x1.e27076e2bp-4, 0x1.5ff3070a7ap-3, 0x1.c8ff7c79aap-3, 0x1.1675cababap-2, 0x1.4618bc21c6p-2};
+static const real inverse_logs_low[16] = {
+    -0x1.eba708164c759p-45, 0x1.1ba1f10522625p-44, 0x1.90b84cd7cc834p-44, 0x1.86a4350562169p-45,
+    0x1.28023eb68981cp-46, -0x1.1e778ce2d07f2p-45, -0x1.30f5c3abd47dap-45, 0x1.7e9dd7009902cp-46,
+    0x1.ddfc7f461c516p-44, 0, -0x1.d579e83368e91p-45, -0x1.a2c2c2af0003cp-45, -0x1.8546f183bebf2p-44,
+    -0x1.7814f689f8434p-45, 0x1.83c0e731f55c4p-44, -0x1.3e02f484c84ccp-46};
 static const real exp_rest_factors[] = {0x1.6c1878922a02cp-10, 0x1.11126edc06763p-7, 0x1.5555555433415p-5,
     0x1.5555555405539p-3, 0x1.0000000000007p-1, 0x1.429f150538a67p-49};
 static const real log_rest_factors[] = {0x1.c4efbeeb0acb6p-4, -0x1.005f92ea0d05ep-3, 0x1.2492bd56dbb07p-3,
     -0x1.5555475c2518ep-3, 0x1.9999998d8bb07p-3, -0x1.0000000053f14p-2, 0x1.55555555557afp-2, -0x1.ffffffffffff6p-2, 1};
+static const real log_tail_factors[] = {-0x1.974ce6a8ec766p-4, 0x1.c7dfcbae8f101p-4, -0x1.00008e7f03a06p-3,
+    0x1.2492380456b3ep-3, -0x1.555555426069p-3, 0x1.9999999ab73e6p-3, -0x1.0000000000625p-2, 0x1.555555555552dp-2,
+    -0x1p-1};
 
 static inline lanes chosen(const real *table, __m512i n) {
     return _mm512_permutex2var_pd(_mm512_loadu_pd(table), n, _mm512_loadu_pd(table + 8));
@@ -175,6 +195,20 @@ static inline lanes exp_parts_lanes(lanes x, lanes *rounded) {
 static inline lanes exp_lanes(lanes x) {
     lanes rounded;
     return exp_parts_lanes(x, &rounded);
+}
+
+/* (log(1 + r) - r) / r^2 for the same r, with the digits that one who subtracts sees: even powers and odd ones, of which
+ * neither waits for the other. */
+static inline lanes log_tail_lanes(lanes r, lanes square) {
+    lanes even = VECTOR(set1)(log_tail_factors[0]), odd = VECTOR(set1)(log_tail_factors[1]);
+#pragma GCC unroll 16
+    for (size_t i = 2; i < sizeof log_tail_factors / sizeof log_tail_factors[0]; i += 2) {
+        even = VECTOR(fmadd)(even, square, VECTOR(set1)(log_tail_factors[i]));
+        if (i + 2 < sizeof log_tail_factors / sizeof log_tail_factors[0]) {
+            odd = VECTOR(fmadd)(odd, square, VECTOR(set1)(log_tail_factors[i + 1]));
+        }
+    }
+    return VECTOR(fmadd)(odd, r, even);
 }
 
 /* log(x) of a normal number; of 0, infinity and NaN something finite. */

@@ -64,6 +64,7 @@ def _in_blocks(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any) -> A
     # the first axis that is cut: all after it are whole in a block
     inner = np.cumprod((1, *shape[:0:-1]))[::-1]
     axis = int(np.argmax(inner <= most))
+    in_rows = not copied and axis == 0 and len(shape) == 2 and all(array.flags.aligned for array in arrays)
     parts = [
         (*index, slice(*part)) for index in np.ndindex(shape[:axis]) for part in cut(shape[axis], most // inner[axis])
     ]
@@ -71,6 +72,9 @@ def _in_blocks(ufunc: np.ufunc, name: str, args: tuple[Any, ...], out: Any) -> A
 
     def task(block: int, worker: int) -> None:
         *given, to = (array[parts[block]] for array in arrays)
+        if in_rows:
+            elementwise.in_rows(ufunc, [*given, to])
+            return
         if not copied:
             ufunc(*given, out=to)
             return
