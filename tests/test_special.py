@@ -402,6 +402,37 @@ def test_factors_of_another_layout(layouts):
             np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "shape", [(3, 17, 5), (3, 40, 600), (70, 9, 1), (70, 130, 1), (1, 30_000, 5), (2, 150, 1000), (2, 150_000, 1)]
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_factors_along_some_axes(dtype, shape):
+    """Each way that the loops take, with factors repeated along any axes; some are 0, where x is not finite."""
+    rng = np.random.default_rng(0)
+    for kept in itertools.product((False, True), repeat=3):
+        x = rng.normal(0, 5, shape).astype(dtype)
+        b = rng.normal(1, 2, [size if keep else 1 for size, keep in zip(shape, kept, strict=True)]).astype(dtype)
+        b[rng.random(b.shape) < 0.2] = 0
+        x[np.broadcast_to(b == 0, shape) & (rng.random(shape) < 0.5)] = rng.choice([np.nan, np.inf, -np.inf])
+        terms = np.where(b == 0, 0, b * np.exp(np.where(b == 0, 0, x.astype(np.longdouble))))
+        total, size = terms.sum(axis=1), abs(terms).sum(axis=1)
+        found, sign = special.logsumexp(x, axis=1, b=b, return_sign=True)
+        np.testing.assert_array_equal(sign, np.sign(total))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expected = np.log(abs(total))
+            lost = np.where(size > 0, size / abs(total), 1)
+            limit = 4 * np.finfo(dtype).eps * (lost + abs(np.where(size > 0, expected, 0)))
+            assert ((found == expected) | (abs(found - expected) <= limit)).all()
+
+
+def test_factor_that_float32_does_not_hold():
+    x = np.array([1, 2], np.float32)
+    for b in (1e-300, 1e300):
+        found = special.logsumexp(x, b=b)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, np.log(b) + np.log(np.exp(1) + np.exp(2)), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ALONG)
 def test_axes_that_do_not_exist(name):
     x, function = np.zeros((2, 3)), getattr(special, name)

@@ -17,7 +17,7 @@
 /* What is taken off before exp, never an infinity: NaN shows in the exponentials still. */
 static inline real taken_off(real largest) { return largest > LARGEST ? LARGEST : largest < -LARGEST ? 0 : largest; }
 
-static inline exp_sum together(exp_sum a, exp_sum b) {
+static exp_sum together(exp_sum a, exp_sum b) {
     if (b.largest > a.largest) {
         exp_sum swapped = a;
         a = b;
@@ -87,37 +87,60 @@ static exp_sum sum_exp(const real *x, ptrdiff_t n) {
     return total;
 }
 
-/* The same of terms b[i] exp(x[i]), those with b[i] = 0 left out: `count` is the sum of b over the largest ones. */
-static exp_sum sum_exp_times(const real *x, const real *b, ptrdiff_t n) {
-    real largest = -INFINITY;
-#pragma omp simd reduction(max : largest)
+/* Take the size of a factor into the range of those that are finite and not 0. */
+static inline void widen(real factor, real *least, real *most) {
+    real size = factor < 0 ? -factor : factor;
+    *least = size > 0 && size < *least ? size : *least;
+    *most = size <= LARGEST && size > *most ? size : *most;
+}
+
+/* What b exp(x) of an infinite largest x adds up to: an infinity, NaN, or 0. */
+static double sum_of_infinite(const real *x, ptrdiff_t stride, const real *b, ptrdiff_t step, ptrdiff_t n, real largest) {
+    double sum = 0.0;
     for (ptrdiff_t i = 0; i < n; i++) {
-        real value = b[i] != 0 ? x[i] : -INFINITY;
-        largest = value > largest ? value : largest;
+        double factor = b[i * step];
+        sum += factor != 0 && x[i * stride] == largest ? factor * exp((double)largest) : 0.0;
     }
+    return sum;
+}
+
+/* The same of terms b[i * step] exp(x[i]), those with a factor of 0 left out: `count` is the sum of the factors of the
+ * largest ones. */
+static inline exp_sum sum_exp_with(const real *x, const real *b, const ptrdiff_t step, ptrdiff_t n, double *sizes) {
+    real largest = -INFINITY, least = INFINITY, most = 0;
+#pragma omp simd reduction(max : largest, most) reduction(min : least)
+    for (ptrdiff_t i = 0; i < n; i++) {
+        real factor = b[i * step], value = factor != 0 ? x[i] : -INFINITY;
+        largest = value > largest ? value : largest;
+        widen(factor, &least, &most);
+    }
+    sizes[0] = least < sizes[0] ? least : sizes[0];
+    sizes[1] = most > sizes[1] ? most : sizes[1];
     exp_sum found = {largest, 0.0, 0.0, 0.0};
     real shift = taken_off(largest);
     for (ptrdiff_t from = 0; from < n; from += RUN) {
         ptrdiff_t size = n - from < RUN ? n - from : RUN;
-        const real *here = x + from, *factor = b + from;
+        const real *here = x + from, *factors = b + from * step;
         real rest = 0, count = 0, terms[RUN];
         exp_run(here, shift, size, terms);
 #pragma omp simd reduction(+ : rest, count)
         for (ptrdiff_t i = 0; i < size; i++) {
-            int left_out = factor[i] == 0, top = here[i] == largest;
-            rest += left_out || top ? 0 : factor[i] * (terms[i] * (1 / RAISED));
-            count += left_out || !top ? 0 : factor[i];
+            real factor = factors[i * step];
+            int left_out = factor == 0, top = here[i] == largest;
+            rest += left_out || top ? 0 : factor * (terms[i] * (1 / RAISED));
+            count += left_out || !top ? 0 : factor;
         }
         found.count += count;
         found.rest += rest;
     }
-    if (!is_finite(largest)) { /* as the terms themselves add up: infinities of one sign, or NaN */
-        found.count = 0.0;
-        for (ptrdiff_t i = 0; i < n; i++) {
-            found.count += b[i] != 0 && x[i] == largest ? b[i] * exp((double)largest) : 0.0;
-        }
+    if (!is_finite(largest)) {
+        found.count = sum_of_infinite(x, 1, b, step, n, largest);
     }
     return found;
+}
+
+static exp_sum sum_exp_times(const real *x, const real *b, ptrdiff_t step, ptrdiff_t n, double *sizes) {
+    return step == 0 ? sum_exp_with(x, b, 0, n, sizes) : sum_exp_with(x, b, 1, n, sizes);
 }
 
 /* apart - (shift + low), rounded once; an infinity loses nothing. */
@@ -319,6 +342,82 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
     }
 }
 
+/* The same of terms b exp(x), whose factors are `b_stride` apart along a column and `step` from column to column. They
+ * are added a few at a time, and those sums with what additions round off. */
+static inline void sum_exp_columns_with(const real *x, ptrdiff_t n, ptrdiff_t stride, const real *b, ptrdiff_t b_stride,
+                                        const ptrdiff_t step, ptrdiff_t n_columns, double *restrict tops,
+                                        double *restrict count, double *restrict rest, double *sizes) {
+    enum { FEW = 16 };
+    real largest[COLUMNS], shift[COLUMNS], some_count[COLUMNS], some_rest[COLUMNS], terms[COLUMNS];
+    double lost[COLUMNS];
+    real least[COLUMNS], most[COLUMNS];
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        largest[k] = -INFINITY;
+        least[k] = INFINITY;
+        most[k] = 0;
+        count[k] = rest[k] = lost[k] = 0.0;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const real *row = x + i * stride, *factors = b + i * b_stride;
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            real factor = factors[k * step], value = factor != 0 ? row[k] : -INFINITY;
+            largest[k] = value > largest[k] ? value : largest[k];
+            widen(factor, least + k, most + k);
+        }
+    }
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        sizes[0] = least[k] < sizes[0] ? least[k] : sizes[0];
+        sizes[1] = most[k] > sizes[1] ? most[k] : sizes[1];
+        tops[k] = largest[k];
+        shift[k] = taken_off(largest[k]);
+    }
+    for (ptrdiff_t from = 0; from < n; from += FEW) {
+        ptrdiff_t stop = n - from < FEW ? n : from + FEW;
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            some_count[k] = some_rest[k] = 0;
+        }
+        for (ptrdiff_t i = from; i < stop; i++) {
+            const real *row = x + i * stride, *factors = b + i * b_stride;
+#pragma omp simd
+            for (ptrdiff_t k = 0; k < n_columns; k++) {
+                terms[k] = row[k] - shift[k];
+            }
+            exp_run(terms, 0, n_columns, terms);
+#pragma omp simd
+            for (ptrdiff_t k = 0; k < n_columns; k++) {
+                real factor = factors[k * step];
+                int left_out = factor == 0, top = row[k] == largest[k];
+                some_rest[k] += left_out || top ? 0 : factor * (terms[k] * (1 / RAISED));
+                some_count[k] += left_out || !top ? 0 : factor;
+            }
+        }
+#pragma omp simd
+        for (ptrdiff_t k = 0; k < n_columns; k++) {
+            double some = some_rest[k], sum = rest[k] + some, added = sum - rest[k];
+            lost[k] += (rest[k] - (sum - added)) + (some - added);
+            rest[k] = sum;
+            count[k] += some_count[k];
+        }
+    }
+    for (ptrdiff_t k = 0; k < n_columns; k++) {
+        rest[k] += lost[k] == lost[k] ? lost[k] : 0.0; /* infinities lose nothing */
+        if (!is_finite(largest[k])) {
+            count[k] = sum_of_infinite(x + k, stride, b + k * step, b_stride, n, largest[k]);
+        }
+    }
+}
+
+static void sum_exp_times_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, const real *b, ptrdiff_t b_stride,
+                                  ptrdiff_t step, ptrdiff_t n_columns, double *largest, double *count, double *rest,
+                                  double *sizes) {
+    if (step == 0) {
+        sum_exp_columns_with(x, n, stride, b, b_stride, 0, n_columns, largest, count, rest, sizes);
+    } else {
+        sum_exp_columns_with(x, n, stride, b, b_stride, 1, n_columns, largest, count, rest, sizes);
+    }
+}
+
 static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out) {
     real largest[COLUMNS];
     double count[COLUMNS], rest[COLUMNS];
@@ -442,5 +541,5 @@ const reductions_float_ops TIER_NAME(reductions_float) = {
 #else
 const reductions_double_ops TIER_NAME(reductions_double) = {
 #endif
-    sum_exp, sum_exp_times, log_sum_exp, turn, softmax, stream, settle, softmax_pair, shift, log_sum_exp_columns,
+    sum_exp, sum_exp_times, together, sum_exp_times_columns, log_sum_exp, turn, softmax, stream, settle, softmax_pair, shift, log_sum_exp_columns,
     softmax_columns, softmax_pair_columns};

@@ -16,7 +16,7 @@ Source: Blanchard, Higham, Higham, Accurately computing the log-sum-exp and soft
 Analysis, 2021).
 """
 
-from libc.math cimport INFINITY, fabs, isfinite, log as log_, log1p
+from libc.math cimport INFINITY, isfinite, log as log_, log1p
 from libc.string cimport memcpy
 
 from deciban._kernels.prefetch cimport PREFETCH
@@ -120,39 +120,137 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                     float_ops.log_sum_exp_columns(&X[row, 0, column], n, inner, m, &out[row, column])
 
 
-def logsumexp_times(
-    const real_t[:, ::1] X, const real_t[:, ::1] B, real_t[::1] out, real_t[::1] sign_out, Py_ssize_t start,
-    Py_ssize_t stop,
-):
-    """Write the logarithm of the size, and the sign, of sum_j B[i, j] exp(X[i, j]), for rows [start, stop).
+cdef void _sum_exp_times(
+    const real_t* x, Py_ssize_t n, Py_ssize_t stride, const real_t* b, Py_ssize_t b_stride, Py_ssize_t step,
+    Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes,
+) noexcept nogil:
+    if real_t is double:
+        double_ops.sum_exp_times_columns(x, n, stride, b, b_stride, step, n_columns, largest, count, rest, sizes)
+    else:
+        float_ops.sum_exp_times_columns(x, n, stride, b, b_stride, step, n_columns, largest, count, rest, sizes)
 
-    Terms with a factor of 0 are left out, whatever X is there. With M the sum of the factors of the largest terms and R
-    that of all others, divided by exp of the largest: log |M| + log1p(R / M), where nothing is lost if R is small.
+
+cdef void _sum_exp_times_short(
+    const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, const real_t* b, Py_ssize_t b_size, Py_ssize_t b_step,
+    double* largest, double* count, double* rest, double* sizes,
+) noexcept nogil:
+    """Of at most TILE rows, turned; so are their factors, unless all rows or all terms of a row have the same."""
+    cdef real_t[SHORT * TILE] tile
+    cdef real_t[SHORT * TILE] factors
+    cdef double[3][TILE] found
+    cdef Py_ssize_t row
+    _turn(x, n_rows, n, TILE, tile)
+    if b_size == 0:
+        _sum_exp_times(tile, n, TILE, b, b_step, 0, TILE, found[0], found[1], found[2], sizes)
+    elif b_step == 0:
+        for row in range(TILE):
+            factors[row] = b[row * b_size] if row < n_rows else 0
+        _sum_exp_times(tile, n, TILE, factors, 0, 1, TILE, found[0], found[1], found[2], sizes)
+    else:
+        if n_rows < TILE:
+            for row in range(n * TILE):
+                factors[row] = 0
+        if real_t is double:
+            double_ops.turn(b, b_size, n_rows, n, factors, TILE)
+        else:
+            float_ops.turn(b, b_size, n_rows, n, factors, TILE)
+        _sum_exp_times(tile, n, TILE, factors, TILE, 1, TILE, found[0], found[1], found[2], sizes)
+    memcpy(largest, found[0], n_rows * sizeof(double))
+    memcpy(count, found[1], n_rows * sizeof(double))
+    memcpy(rest, found[2], n_rows * sizeof(double))
+
+
+def sum_exp_times(
+    const real_t[:, :, ::1] X, const real_t[:, :, :] B, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] sums_out,
+):
+    """Write what the sums of B exp(X) over the middle axis are made of, of outer rows [start, stop).
+
+    That is the largest X of a term, the sum M of the factors of such terms, and that R of all others divided by exp of
+    the largest: three rows of `sums_out`. Terms with a factor of 0 are left out, whatever X is there. B may repeat what
+    it holds by strides of 0; along the last axis, or if that is of length 1 the middle one, it does, or is contiguous.
+    Returns the least and the largest size of factors that are finite and not 0 (infinity and 0 if there are none).
     """
-    cdef Py_ssize_t row, n = X.shape[1]
+    cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], size = sizeof(real_t), row, piece, column, m, at
+    cdef Py_ssize_t b_row = B.strides[0] // size, b_stride = B.strides[1] // size, b_step = B.strides[2] // size
+    cdef Py_ssize_t width = _width(2 * n, inner)  # of two arrays
+    cdef double[2] sizes
+    cdef double* largest
+    cdef double* count
+    cdef double* rest
     cdef exp_sum found
-    cdef double ratio, size, sign
     if (
-        B.shape[0] != X.shape[0] or B.shape[1] != n or n == 0 or start < 0 or stop > X.shape[0]
-        or out.shape[0] != X.shape[0] or sign_out.shape[0] != X.shape[0]
+        B.shape[0] != X.shape[0] or B.shape[1] != n or B.shape[2] != inner or n == 0 or inner == 0 or start < 0
+        or stop > X.shape[0] or start >= stop or sums_out.shape[0] != 3 or sums_out.shape[1] != (stop - start) * inner
     ):
         raise ValueError("input, factors and output do not agree in shape")
+    if inner == 1:
+        b_step = 0
+    if (b_step if inner > 1 else b_stride) not in (0, 1) and (inner > 1 or n > 1):
+        raise ValueError("factors are not contiguous")
+    largest, count, rest = &sums_out[0, 0], &sums_out[1, 0], &sums_out[2, 0]
+    sizes[0], sizes[1] = INFINITY, 0.0
     with nogil:
-        for row in range(start, stop):
-            if real_t is double:
-                found = double_ops.sum_exp_times(&X[row, 0], &B[row, 0], n)
-            else:
-                found = float_ops.sum_exp_times(&X[row, 0], &B[row, 0], n)
+        if inner > 1:
+            for row in range(start, stop):
+                for piece in range((inner + width - 1) // width):
+                    column = piece * width
+                    m = min(width, inner - column)
+                    at = (row - start) * inner + column
+                    _sum_exp_times(
+                        &X[row, 0, column], n, inner, &B[row, 0, column], b_stride, b_step, m, largest + at, count + at,
+                        rest + at, sizes)
+        elif n >= SHORT:
+            for row in range(start, stop):
+                if real_t is double:
+                    found = double_ops.sum_exp_times(&X[row, 0, 0], &B[row, 0, 0], b_stride, n, sizes)
+                else:
+                    found = float_ops.sum_exp_times(&X[row, 0, 0], &B[row, 0, 0], b_stride, n, sizes)
+                at = row - start
+                largest[at], count[at], rest[at] = found.largest, found.count, found.rest
+        else:
+            for piece in range((stop - start + TILE - 1) // TILE):
+                at = piece * TILE
+                row = start + at
+                _sum_exp_times_short(
+                    &X[row, 0, 0], min(<Py_ssize_t> TILE, stop - row), n, &B[row, 0, 0], b_row, b_stride, largest + at,
+                    count + at, rest + at, sizes)
+    return sizes[0], sizes[1]
+
+
+def log_of_sums(const double[:, :, ::1] sums, real_t[::1] out, real_t[::1] sign_out):
+    """Write the logarithm of the size, and the sign, of sums whose parts sum_exp_times() has found: (n_parts, 3, n).
+
+    The logarithm of M + R is taken as log1p of what is above 1 where that may be little; nothing is lost if R is small.
+    """
+    cdef Py_ssize_t i, part
+    cdef exp_sum found, other
+    cdef double sign, total, low, size
+    if sums.shape[0] == 0 or sums.shape[1] != 3 or out.shape[0] != sums.shape[2] or sign_out.shape[0] != sums.shape[2]:
+        raise ValueError("sums and output do not agree in shape")
+    other.low = 0.0
+    with nogil:
+        for i in range(sums.shape[2]):
+            found.largest, found.count, found.rest, found.low = sums[0, 0, i], sums[0, 1, i], sums[0, 2, i], 0.0
+            for part in range(1, sums.shape[0]):
+                other.largest, other.count, other.rest = sums[part, 0, i], sums[part, 1, i], sums[part, 2, i]
+                found = double_ops.together(found, other)
             if not isfinite(found.largest):
                 found.largest = 0.0  # infinite terms are in `count` themselves
-            ratio = found.rest / found.count
-            if isfinite(ratio):
-                size = log_(fabs(found.count)) + (log1p(ratio) if ratio >= -1.0 else log1p(-2.0 - ratio))
-            else:  # the largest terms cancel, or are infinite
-                size = log_(fabs(found.count + found.rest))
-            sign = found.count + found.rest
-            out[row] = <real_t> (found.largest + size)
-            sign_out[row] = <real_t> ((sign > 0) - (sign < 0)) if sign == sign else <real_t> sign
+            total = found.count + found.rest
+            sign = -1.0 if total < 0.0 else 1.0
+            # what the addition rounds off
+            low = total - found.count
+            low = (found.count - (total - low)) + (found.rest - low) + found.low
+            if not isfinite(low):
+                low = 0.0
+            total *= sign
+            low *= sign
+            if 0.5 <= total <= 2.0:
+                size = log1p((total - 1.0) + low)
+            else:
+                size = log_(total) + (low / total if total > 0.0 else 0.0)
+            out[i] = <real_t> (found.largest + size)
+            sign_out[i] = <real_t> (sign if total > 0.0 else total)
 
 
 def softmax_pair(

@@ -32,8 +32,16 @@ typedef struct {
     typedef struct {                                                                                                   \
         /* The sum of exp over n neighbours. */                                                                        \
         exp_sum (*sum_exp)(const real *x, ptrdiff_t n);                                                                \
-        /* The sum of b exp(x); `count` is then the sum of b over the largest terms. */                                \
-        exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t n);                                           \
+        /* The sum of b exp(x), the factors `step` apart, 0 or 1; `count` is then the sum of b over the largest terms. \
+         * `sizes` is widened by the least and the largest size of a factor that is finite and not 0. */               \
+        exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t step, ptrdiff_t n, double *sizes);            \
+        /* The sum over two parts from that of each. */                                                                \
+        exp_sum (*together)(exp_sum a, exp_sum b);                                                                     \
+        /* As sum_exp_times() for at most COLUMNS columns side by side, of n values `stride` apart and factors         \
+         * `b_stride` apart; from column to column those are `step` apart, 0 or 1. */                                  \
+        void (*sum_exp_times_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, const real *b, ptrdiff_t b_stride, \
+                                      ptrdiff_t step, ptrdiff_t n_columns, double *largest, double *count,             \
+                                      double *rest, double *sizes);                                                    \
         /* log sum exp over n neighbours. */                                                                           \
         real (*log_sum_exp)(const real *x, ptrdiff_t n);                                                               \
         /* The transpose of n_rows rows of n, `stride` apart. */                                                       \

@@ -40,7 +40,12 @@ cdef extern from "special.h":
 
     ctypedef struct reductions_double_ops:
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
-        exp_sum (*sum_exp_times)(const double* x, const double* b, Py_ssize_t n) noexcept nogil
+        exp_sum (*sum_exp_times)(
+            const double* x, const double* b, Py_ssize_t step, Py_ssize_t n, double* sizes) noexcept nogil
+        exp_sum (*together)(exp_sum a, exp_sum b) noexcept nogil
+        void (*sum_exp_times_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t stride, const double* b, Py_ssize_t b_stride, Py_ssize_t step,
+            Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes) noexcept nogil
         double (*log_sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         void (*turn)(
             const double* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, double* out, Py_ssize_t out_stride
@@ -85,7 +90,12 @@ cdef extern from "special.h":
 
     ctypedef struct reductions_float_ops:
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
-        exp_sum (*sum_exp_times)(const float* x, const float* b, Py_ssize_t n) noexcept nogil
+        exp_sum (*sum_exp_times)(
+            const float* x, const float* b, Py_ssize_t step, Py_ssize_t n, double* sizes) noexcept nogil
+        exp_sum (*together)(exp_sum a, exp_sum b) noexcept nogil
+        void (*sum_exp_times_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t stride, const float* b, Py_ssize_t b_stride, Py_ssize_t step,
+            Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes) noexcept nogil
         float (*log_sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         void (*turn)(
             const float* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, float* out, Py_ssize_t out_stride

@@ -40,12 +40,17 @@ class _Turned:
             places = list(range(x.ndim - len(chosen), x.ndim))
         first, last = (places[0], places[-1] + 1) if places else (x.ndim, x.ndim)
         turned = np.ascontiguousarray(x.transpose(order))
+        self._order = order
         self._back = np.argsort(order)
-        self._whole = turned.shape
+        self._shape, self._whole = x.shape, turned.shape
         self._kept = tuple(1 if first <= place < last else size for place, size in enumerate(turned.shape))
         self.chosen = tuple(chosen)
         cuts = ((0, first), (first, last), (last, x.ndim))
         self.x = turned.reshape([math.prod(turned.shape[a:b]) for a, b in cuts])
+
+    def beside(self, y: Array) -> Array:
+        """Turn an array that broadcasts against x in the same way: a view where the memory allows it."""
+        return np.broadcast_to(y, self._shape).transpose(self._order).reshape(self.x.shape)
 
     def whole(self, y: Array) -> Array:
         """Turn an array of the shape of x back."""
@@ -193,24 +198,69 @@ def _real_pair(a: Any, b: Any) -> tuple[Array, np.dtype[Any]] | None:
 
 def _logsumexp_times(x: Array, b: Array, axis: Any, dtype: np.dtype[Any]) -> tuple[Array, Array, tuple[int, ...]]:
     """Return ``log(abs(sum(b * exp(x))))``, the sign of the sum, and the axes summed over, of length 1 still."""
-    shape = np.broadcast_shapes(x.shape, b.shape) or (1,)
-    limits = np.finfo(x.dtype)
+    x = np.broadcast_to(x, np.broadcast_shapes(x.shape, b.shape) or (1,))
+    # a number of Python's own may have no place in float32
+    if np.can_cast(b.dtype, x.dtype) or not _are_extreme(*_sizes(b), x.dtype):
+        turned = _Turned(x, axis)
+        out, sign, sizes = _logsumexp_of(turned.x, turned.beside(np.require(b, x.dtype, "A")))
+        if not _are_extreme(*sizes, x.dtype):
+            return *_turned_back(turned, dtype, out, sign), turned.chosen
+    # a factor may outweigh an exponential that underflows, or their sum overflow: to the exponents with them
+    with np.errstate(all="ignore"):
+        exponents = (x + np.log(np.abs(b, dtype=np.float64))).astype(x.dtype, copy=False)
+    turned = _Turned(exponents, axis)
+    out, sign, _ = _logsumexp_of(turned.x, turned.beside(np.sign(b).astype(x.dtype)))
+    return *_turned_back(turned, dtype, out, sign), turned.chosen
+
+
+def _turned_back(turned: _Turned, dtype: np.dtype[Any], out: Array, sign: Array) -> tuple[Array, Array]:
+    return turned.reduced(out).astype(dtype, copy=False), turned.reduced(sign).astype(dtype, copy=False)
+
+
+def _sizes(b: Array) -> tuple[float, float]:
+    """Return the least and the largest size of factors that are finite and not 0; infinity and 0 if there are none."""
     sizes = np.abs(b[(b != 0) & np.isfinite(b)], dtype=np.float64)
-    if sizes.size and (sizes.max() > limits.max * limits.eps or sizes.min() < sizes.max() * limits.tiny**0.5):
-        # a factor may outweigh an exponential that underflows, or their sum overflow: to the exponents with them
-        with np.errstate(all="ignore"):
-            x, b = x + np.log(np.abs(b, dtype=np.float64)), np.sign(b)
-    # of one layout: the way that an array is turned depends on its own
-    pair = (np.ascontiguousarray(np.broadcast_to(v, shape), dtype=x.dtype) for v in (x, b))
-    turned, factors = (_Turned(v, axis) for v in pair)
-    outer, n, inner = turned.x.shape
-    rows, row_factors = (np.ascontiguousarray(v.x.swapaxes(1, 2)).reshape(outer * inner, n) for v in (turned, factors))
-    out, sign = np.full(len(rows), -np.inf, x.dtype), np.zeros(len(rows), x.dtype)
-    if n and len(rows):
-        kernel = reductions.logsumexp_times
-        _in_pieces(len(rows), n, lambda start, stop: kernel(rows, row_factors, out, sign, start, stop))
-    result, signs = (turned.reduced(v.reshape(outer, inner)).astype(dtype, copy=False) for v in (out, sign))
-    return result, signs, turned.chosen
+    return float(sizes.min(initial=np.inf)), float(sizes.max(initial=0.0))
+
+
+def _are_extreme(least: float, most: float, dtype: np.dtype[Any]) -> bool:
+    limits = np.finfo(dtype)
+    tiny = float(limits.tiny)
+    return most > float(limits.max * limits.eps) or least < max(most * tiny**0.5, tiny)
+
+
+def _logsumexp_of(x3: Array, b3: Array) -> tuple[Array, Array, tuple[float, float]]:
+    """Return the logarithm of sums of b exp(x) over the middle axis, the signs, and the range of factors' sizes."""
+    outer, n, inner = x3.shape
+    out, sign = np.full((outer, inner), -np.inf, x3.dtype), np.zeros((outer, inner), x3.dtype)
+    if not (n and out.size):
+        return out, sign, (np.inf, 0.0)
+    if b3.strides[2 if inner > 1 else 1] not in (0, b3.itemsize):
+        b3 = np.ascontiguousarray(b3)
+    sizes: list[tuple[float, float]] = []
+
+    def of_rows(start: int, stop: int) -> None:
+        sums = np.empty((1, 3, (stop - start) * inner))
+        sizes.append(reductions.sum_exp_times(x3, b3, start, stop, sums[0]))
+        reductions.log_of_sums(sums, out[start:stop].reshape(-1), sign[start:stop].reshape(-1))
+
+    def of_parts(row: int) -> None:
+        parts = cut(n, max(BLOCK // inner, n // BLOCKS, 1))
+        sums = np.empty((len(parts), 3, inner))
+
+        def task(part: int, _: int) -> None:
+            here = slice(row, row + 1), slice(*parts[part])
+            sizes.append(reductions.sum_exp_times(x3[here], b3[here], 0, 1, sums[part]))
+
+        run_blocks(task, len(parts))
+        reductions.log_of_sums(sums, out[row], sign[row])
+
+    if n * inner > _LONG and outer < 64:
+        for row in range(outer):
+            of_parts(row)
+    else:
+        _in_pieces(outer, n * inner, of_rows)
+    return out, sign, (min(least for least, _ in sizes), max(most for _, most in sizes))
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
