@@ -38,6 +38,10 @@ LAYOUTS = {
 quiet = pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 
 
+# integers of which SciPy's functions make float64, as ours do; of small ones those of older SciPy make float32
+SMALL = (np.uint8, np.bool_) if scipy.special.expit(np.uint8(1)).dtype == np.float64 else ()
+
+
 def both(name, *args, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -142,7 +146,7 @@ WIDE = {
 def test_large_arrays_of_any_layout(name, layout, shape):
     rng = np.random.default_rng(0)
     n = 1 + (name in TWO)
-    for dtype in (np.float64, np.float32, np.int32, np.uint8, np.bool_):
+    for dtype in (np.float64, np.float32, np.int32, *SMALL):
         top = 5 if np.dtype(dtype).kind in "iu" else 1
         args = [WIDE[layout]((rng.random(shape) * top).astype(dtype)) for _ in range(n)]
         found, expected = both(name, *args)
@@ -170,7 +174,7 @@ def test_small_results_are_of_scipys_kind(name):
     n = 1 + (name in TWO)
     x = np.linspace(0.1, 0.9, 12).reshape(3, 4)
     numbers = (0.5, 1, np.float64(0.5), np.float32(0.5), np.array(0.5))
-    for first in (*numbers, x, x.T, x[:, 1], x[::-1], [0.5, 0.25], [[1.0]], [1, 0], x > 2):
+    for first in (*numbers, x, x.T, x[:, 1], x[::-1], [0.5, 0.25], [[1.0]], [1, 0], *(x > 2 for _ in SMALL[:1])):
         # SciPy's xlogy makes float64 of float32 and a number of Python's own
         others = (np.float64(0.5), first) if type(first) is np.float32 else (np.float64(0.5), first, 0.5)
         for args in [(first,)] if n == 1 else [*((first, y) for y in others), *((y, first) for y in others)]:
@@ -429,7 +433,7 @@ def test_factor_that_float32_does_not_hold():
     x = np.array([1, 2], np.float32)
     for b in (1e-300, 1e300):
         found = special.logsumexp(x, b=b)
-        assert found.dtype == np.float32
+        assert found.dtype == np.float32 or np.__version__ < "2"  # where a number decides by its size
         np.testing.assert_allclose(found, np.log(b) + np.log(np.exp(1) + np.exp(2)), rtol=1e-6)
 
 

@@ -261,7 +261,7 @@ def test_mutual_information_of_many_rows(dtype, n):
     rng = np.random.default_rng(n)
     x = rng.poisson(1.0, (70_000 // n, n)).astype(dtype)
     x[5] = 0
-    p = x / np.sum(x, dtype=np.float64)
+    p = x.astype(np.float64) / np.sum(x, dtype=np.float64)
     outer = p.sum(axis=1, keepdims=True) * p.sum(axis=0)
     terms = np.zeros_like(p)
     terms[p > 0] = p[p > 0] * np.log(p[p > 0] / outer[p > 0])
