@@ -19,9 +19,10 @@ Analysis, 2021).
 from libc.math cimport INFINITY, isfinite, log as log_, log1p
 from libc.string cimport memcpy
 
+from deciban._kernels.columns cimport pieces_of, width_of
 from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.special cimport (
-    COLUMNS, STREAMED, exp_sum, reductions_double_ops, reductions_double_select, reductions_float_ops,
+    STREAMED, exp_sum, reductions_double_ops, reductions_double_select, reductions_float_ops,
     reductions_float_select,
 )
 from deciban._kernels.types cimport real_t
@@ -37,17 +38,9 @@ cdef enum:
     CACHED = 1 << 17  # values of a block of columns
 
 
-cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
-    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, CACHED // max(n, <Py_ssize_t> 1))))
-
-
 def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
     """Return the number of pieces that the work is made of: rows, or blocks of columns."""
-    cdef Py_ssize_t width
-    if inner == 1:
-        return outer
-    width = _width(n, inner)
-    return outer * ((inner + width - 1) // width)
+    return pieces_of(outer, n, inner, CACHED)
 
 
 cdef void _turn(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, Py_ssize_t width, real_t* tile) noexcept nogil:
@@ -109,7 +102,7 @@ def logsumexp(const real_t[:, :, ::1] X, real_t[:, ::1] out, Py_ssize_t start, P
                     float_ops.log_sum_exp_columns(tile, n, TILE, TILE, tile)
                 memcpy(&out[row, 0], tile, m * sizeof(real_t))
         else:
-            width = _width(n, inner)
+            width = width_of(n, inner, CACHED)
             per_row = (inner + width - 1) // width
             for piece in range(start, stop):
                 row, column = piece // per_row, piece % per_row * width
@@ -172,7 +165,7 @@ def sum_exp_times(
     """
     cdef Py_ssize_t n = X.shape[1], inner = X.shape[2], size = sizeof(real_t), row, piece, column, m, at
     cdef Py_ssize_t b_row = B.strides[0] // size, b_stride = B.strides[1] // size, b_step = B.strides[2] // size
-    cdef Py_ssize_t width = _width(2 * n, inner)  # of two arrays
+    cdef Py_ssize_t width = width_of(2 * n, inner, CACHED)  # of two arrays
     cdef double[2] sizes
     cdef double* largest
     cdef double* count
@@ -344,7 +337,7 @@ def softmax(const real_t[:, :, ::1] X, bint log, real_t[:, :, ::1] out, Py_ssize
             if streamed:
                 double_ops.settle()
         else:
-            width = _width(n, inner)
+            width = width_of(n, inner, CACHED)
             per_row = (inner + width - 1) // width
             for piece in range(start, stop):
                 row, column = piece // per_row, piece % per_row * width

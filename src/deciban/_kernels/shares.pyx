@@ -13,6 +13,7 @@ Source: Cover, Thomas, Elements of Information Theory (2nd edition, 2006), chapt
 cimport numpy as np
 
 from deciban._kernels.arrays cimport is_few, type_of
+from deciban._kernels.columns cimport pieces_of, width_of
 from deciban._kernels.special cimport (
     COLUMNS, shares_double_ops, shares_double_select, shares_float_ops, shares_float_select,
 )
@@ -29,18 +30,9 @@ cdef enum:
     PAST_CACHES = 1 << 24  # bytes of a result; from here on they are written past the caches
 
 
-cdef Py_ssize_t _width(Py_ssize_t n, Py_ssize_t inner) noexcept nogil:
-    """How many columns are taken together."""
-    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, CACHED // max(n, <Py_ssize_t> 1))))
-
-
 def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
     """Return the number of pieces that shares along the middle axis are made of: rows, or blocks of columns."""
-    cdef Py_ssize_t width
-    if inner == 1:
-        return outer
-    width = max(<Py_ssize_t> 1, _width(n, inner))
-    return outer * ((inner + width - 1) // width)
+    return pieces_of(outer, n, inner, CACHED)
 
 
 cdef void _share_rows(
@@ -65,7 +57,7 @@ cdef void _share_rows(
 cdef void _share_columns(
     const real_t* x, real_t added, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t start, Py_ssize_t stop, real_t* out
 ) noexcept nogil:
-    cdef Py_ssize_t width = _width(n, inner), piece, m, at
+    cdef Py_ssize_t width = width_of(n, inner, CACHED), piece, m, at
     cdef Py_ssize_t per_row = (inner + width - 1) // width
     for piece in range(start, stop):
         at = piece // per_row * n * inner + piece % per_row * width
