@@ -286,6 +286,47 @@ def test_borders_of_columns(name, dtype, n, inner):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
 
 
+# shapes whose columns do not stay in cache, and are taken by blocks of rows
+TALL = ((9_001, 17), (13_200, 10), (70_001, 2), (8_200, 600), (2, 9_001, 40))
+
+
+@quiet
+@pytest.mark.parametrize("shape", TALL)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALONG)
+def test_tall_columns(name, dtype, shape):
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 5, shape).astype(dtype)
+    fills = itertools.product((0.0, 1e4, -1e4, -np.inf), (0.0, np.inf, -np.inf, np.nan))
+    for k, (fill, other) in zip(range(shape[-1] - 1), fills, strict=False):
+        x[..., k] = fill
+        x[..., rng.integers(shape[-2]), k] = other
+    found, expected = both(name, x.astype(float), axis=-2)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(getattr(special, name)(x, axis=-2), expected, rtol=2e-5, atol=1e-6)
+    results = set()
+    for n_threads in (1, 2, 5):
+        with deciban.config_context(n_threads=n_threads):
+            results.add(getattr(special, name)(x, axis=-2).tobytes())
+            if name != "logsumexp":
+                own = x.copy()
+                results.add(getattr(special, name)(own, axis=-2, out=own).tobytes())
+    assert len(results) == 1
+
+
+@quiet
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ALONG)
+@given(data=st.data())
+def test_tall_columns_of_any_numbers(name, dtype, data):
+    few = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5), elements=values(dtype)))
+    x = np.resize(few, (2**17 // few.shape[1] + data.draw(st.integers(1, 99)), few.shape[1]))
+    x[data.draw(st.integers(0, len(x) - 1)), 0] = data.draw(values(dtype) | st.just(np.nan))
+    _, expected = both(name, x.astype(float), axis=0)
+    tolerance = TOLERANCE[dtype]
+    np.testing.assert_allclose(getattr(special, name)(x, axis=0), expected, rtol=10 * tolerance, atol=tolerance)
+
+
 @quiet
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 65, 127, 128, 129, 4096, 4097, 2**17 - 1, 2**17, 2**17 + 1])
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -35,13 +35,6 @@ typedef struct {
         /* The sum of b exp(x), the factors `step` apart, 0 or 1; `count` is then the sum of b over the largest terms. \
          * `sizes` is widened by the least and the largest size of a factor that is finite and not 0. */               \
         exp_sum (*sum_exp_times)(const real *x, const real *b, ptrdiff_t step, ptrdiff_t n, double *sizes);            \
-        /* The sum over two parts from that of each. */                                                                \
-        exp_sum (*together)(exp_sum a, exp_sum b);                                                                     \
-        /* As sum_exp_times() for at most COLUMNS columns side by side, of n values `stride` apart and factors         \
-         * `b_stride` apart; from column to column those are `step` apart, 0 or 1. */                                  \
-        void (*sum_exp_times_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, const real *b, ptrdiff_t b_stride, \
-                                      ptrdiff_t step, ptrdiff_t n_columns, double *largest, double *count,             \
-                                      double *rest, double *sizes);                                                    \
         /* log sum exp over n neighbours. */                                                                           \
         real (*log_sum_exp)(const real *x, ptrdiff_t n);                                                               \
         /* The transpose of n_rows rows of n, `stride` apart. */                                                       \
@@ -54,12 +47,33 @@ typedef struct {
         ptrdiff_t (*softmax_pair)(const real *x, ptrdiff_t n, int streamed, real *log_out, real *out);                 \
         /* out = exp(x - largest) * (high + low), or x - largest - (high + low). */                                    \
         void (*shift)(const real *x, ptrdiff_t n, real largest, real high, real low, int log, real *out);              \
-        /* The same for at most COLUMNS columns side by side, of n values `stride` apart. */                           \
+    } type;
+
+#define EXP_COLUMNS_OPS(type, real)                                                                                    \
+    typedef struct {                                                                                                   \
+        /* As those above without _columns, for at most COLUMNS columns side by side, of n values `stride` apart. */   \
         void (*log_sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out);     \
         void (*softmax_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, int log, real *out, \
                                 ptrdiff_t out_stride);                                                                 \
         void (*softmax_pair_columns)(const real *x, ptrdiff_t n, ptrdiff_t n_columns, real *log_out, real *out,        \
                                      ptrdiff_t *places);                                                               \
+        void (*sum_exp_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, double *largest,    \
+                                double *count, double *rest);                                                          \
+        /* The factors are `b_stride` apart along a column, and `step` from column to column, 0 or 1. */               \
+        void (*sum_exp_times_columns)(const real *x, ptrdiff_t n, ptrdiff_t stride, const real *b, ptrdiff_t b_stride, \
+                                      ptrdiff_t step, ptrdiff_t n_columns, double *largest, double *count,             \
+                                      double *rest, double *sizes);                                                    \
+        /* Of n columns what is known of two parts becomes what is known of both: each part is four rows, `stride`     \
+         * apart, for the fields of exp_sum. */                                                                        \
+        void (*together_columns)(double *sums, ptrdiff_t stride, const double *more, ptrdiff_t more_stride,            \
+                                 ptrdiff_t n);                                                                         \
+        /* The logarithms of sums that are known so. */                                                                \
+        void (*log_sums)(const double *sums, ptrdiff_t stride, ptrdiff_t n, real *out);                                \
+        /* What shift_columns() makes softmax of, or its logarithm. */                                                 \
+        void (*shifts)(const double *sums, ptrdiff_t stride, ptrdiff_t n, int log, real *base, real *high, real *low); \
+        /* As shift(), of `size` neighbours in rows of n_columns, each column with its own numbers; settle() as above. */\
+        void (*shift_columns)(const real *x, ptrdiff_t size, ptrdiff_t n_columns, const real *base, const real *high,  \
+                              const real *low, int log, int streamed, real *out);                                      \
     } type;
 
 enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
@@ -124,6 +138,8 @@ ELEMENTWISE_OPS(elementwise_double_ops, double)
 ELEMENTWISE_OPS(elementwise_float_ops, float)
 REDUCTIONS_OPS(reductions_double_ops, double)
 REDUCTIONS_OPS(reductions_float_ops, float)
+EXP_COLUMNS_OPS(exp_columns_double_ops, double)
+EXP_COLUMNS_OPS(exp_columns_float_ops, float)
 DIVERGENCES_OPS(divergences_double_ops, double)
 DIVERGENCES_OPS(divergences_float_ops, float)
 SHARES_OPS(shares_double_ops, double)
@@ -135,6 +151,8 @@ TIER_DECLARE(elementwise_double_ops, elementwise_double)
 TIER_DECLARE(elementwise_float_ops, elementwise_float)
 TIER_DECLARE(reductions_double_ops, reductions_double)
 TIER_DECLARE(reductions_float_ops, reductions_float)
+TIER_DECLARE(exp_columns_double_ops, exp_columns_double)
+TIER_DECLARE(exp_columns_float_ops, exp_columns_float)
 TIER_DECLARE(divergences_double_ops, divergences_double)
 TIER_DECLARE(divergences_float_ops, divergences_float)
 TIER_DECLARE(shares_double_ops, shares_double)

@@ -42,10 +42,6 @@ cdef extern from "special.h":
         exp_sum (*sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(
             const double* x, const double* b, Py_ssize_t step, Py_ssize_t n, double* sizes) noexcept nogil
-        exp_sum (*together)(exp_sum a, exp_sum b) noexcept nogil
-        void (*sum_exp_times_columns)(
-            const double* x, Py_ssize_t n, Py_ssize_t stride, const double* b, Py_ssize_t b_stride, Py_ssize_t step,
-            Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes) noexcept nogil
         double (*log_sum_exp)(const double* x, Py_ssize_t n) noexcept nogil
         void (*turn)(
             const double* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, double* out, Py_ssize_t out_stride
@@ -57,6 +53,8 @@ cdef extern from "special.h":
             const double* x, Py_ssize_t n, int streamed, double* log_out, double* out) noexcept nogil
         void (*shift)(
             const double* x, Py_ssize_t n, double largest, double high, double low, int log, double* out) noexcept nogil
+
+    ctypedef struct exp_columns_double_ops:
         void (*log_sum_exp_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* out) noexcept nogil
         void (*softmax_columns)(
@@ -65,6 +63,21 @@ cdef extern from "special.h":
         void (*softmax_pair_columns)(
             const double* x, Py_ssize_t n, Py_ssize_t n_columns, double* log_out, double* out, Py_ssize_t* places
         ) noexcept nogil
+        void (*sum_exp_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* largest, double* count,
+            double* rest) noexcept nogil
+        void (*sum_exp_times_columns)(
+            const double* x, Py_ssize_t n, Py_ssize_t stride, const double* b, Py_ssize_t b_stride, Py_ssize_t step,
+            Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes) noexcept nogil
+        void (*together_columns)(
+            double* sums, Py_ssize_t stride, const double* more, Py_ssize_t more_stride, Py_ssize_t n) noexcept nogil
+        void (*log_sums)(const double* sums, Py_ssize_t stride, Py_ssize_t n, double* out) noexcept nogil
+        void (*shifts)(
+            const double* sums, Py_ssize_t stride, Py_ssize_t n, int log, double* base, double* high, double* low
+        ) noexcept nogil
+        void (*shift_columns)(
+            const double* x, Py_ssize_t size, Py_ssize_t n_columns, const double* base, const double* high,
+            const double* low, int log, int streamed, double* out) noexcept nogil
 
     ctypedef struct divergences_double_ops:
         double_sum* sums
@@ -92,10 +105,6 @@ cdef extern from "special.h":
         exp_sum (*sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         exp_sum (*sum_exp_times)(
             const float* x, const float* b, Py_ssize_t step, Py_ssize_t n, double* sizes) noexcept nogil
-        exp_sum (*together)(exp_sum a, exp_sum b) noexcept nogil
-        void (*sum_exp_times_columns)(
-            const float* x, Py_ssize_t n, Py_ssize_t stride, const float* b, Py_ssize_t b_stride, Py_ssize_t step,
-            Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes) noexcept nogil
         float (*log_sum_exp)(const float* x, Py_ssize_t n) noexcept nogil
         void (*turn)(
             const float* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t n, float* out, Py_ssize_t out_stride
@@ -107,6 +116,8 @@ cdef extern from "special.h":
             const float* x, Py_ssize_t n, int streamed, float* log_out, float* out) noexcept nogil
         void (*shift)(
             const float* x, Py_ssize_t n, float largest, float high, float low, int log, float* out) noexcept nogil
+
+    ctypedef struct exp_columns_float_ops:
         void (*log_sum_exp_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, float* out) noexcept nogil
         void (*softmax_columns)(
@@ -115,6 +126,21 @@ cdef extern from "special.h":
         void (*softmax_pair_columns)(
             const float* x, Py_ssize_t n, Py_ssize_t n_columns, float* log_out, float* out, Py_ssize_t* places
         ) noexcept nogil
+        void (*sum_exp_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t n_columns, double* largest, double* count,
+            double* rest) noexcept nogil
+        void (*sum_exp_times_columns)(
+            const float* x, Py_ssize_t n, Py_ssize_t stride, const float* b, Py_ssize_t b_stride, Py_ssize_t step,
+            Py_ssize_t n_columns, double* largest, double* count, double* rest, double* sizes) noexcept nogil
+        void (*together_columns)(
+            double* sums, Py_ssize_t stride, const double* more, Py_ssize_t more_stride, Py_ssize_t n) noexcept nogil
+        void (*log_sums)(const double* sums, Py_ssize_t stride, Py_ssize_t n, float* out) noexcept nogil
+        void (*shifts)(
+            const double* sums, Py_ssize_t stride, Py_ssize_t n, int log, float* base, float* high, float* low
+        ) noexcept nogil
+        void (*shift_columns)(
+            const float* x, Py_ssize_t size, Py_ssize_t n_columns, const float* base, const float* high,
+            const float* low, int log, int streamed, float* out) noexcept nogil
 
     ctypedef struct divergences_float_ops:
         float_sum* sums
@@ -188,7 +214,9 @@ cdef extern from "special.h":
     const elementwise_double_ops* elementwise_double_select() noexcept nogil
     const elementwise_float_ops* elementwise_float_select() noexcept nogil
     const reductions_double_ops* reductions_double_select() noexcept nogil
+    const exp_columns_double_ops* exp_columns_double_select() noexcept nogil
     const reductions_float_ops* reductions_float_select() noexcept nogil
+    const exp_columns_float_ops* exp_columns_float_select() noexcept nogil
     const divergences_double_ops* divergences_double_select() noexcept nogil
     const divergences_float_ops* divergences_float_select() noexcept nogil
     const shares_double_ops* shares_double_select() noexcept nogil

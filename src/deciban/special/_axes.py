@@ -100,6 +100,21 @@ def _state_of_row(row: Array) -> tuple[float, Any]:
     return float(top), (count[above].sum() - 1.0) + rest[above].sum() + ((count + rest) * scale)[~above].sum()
 
 
+def _blocks_of_rows(x: Array, beside: int) -> list[tuple[int, int]]:
+    """Return blocks of the rows of a table, of which some are taken as one."""
+    n, inner = x.shape
+    size = max(BLOCK // inner, n // BLOCKS, 1)
+    return cut(n, -(-size // beside) * beside)
+
+
+def _sums_of_columns(x: Array, beside: int) -> Array:
+    """Return what the sums of exp(x) along the columns of a tall table are made of, for each block of rows."""
+    blocks = _blocks_of_rows(x, beside)
+    sums = np.empty((len(blocks), 4, beside * x.shape[1]))
+    run_blocks(lambda block, _: reductions.sum_exp_columns(x, *blocks[block], sums[block]), len(blocks))
+    return sums
+
+
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
     """Return ``log(sum(exp(a)))``, or ``log(sum(b * exp(a)))``.
 
@@ -168,6 +183,9 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         for row in range(outer):
             largest, rest = _state_of_row(x3[row, :, 0])
             out[row, 0] = largest + (np.log1p(rest) if np.isfinite(largest) else rest)
+    elif n and (beside := reductions.n_beside(n, inner)):
+        for row in range(outer):
+            reductions.log_sums(_sums_of_columns(x3[row], beside), out[row])
     elif n and out.size:
         kernel = reductions.logsumexp
         _in_pieces(*_items(x3), lambda start, stop: kernel(x3, out, start, stop))
@@ -240,13 +258,13 @@ def _logsumexp_of(x3: Array, b3: Array) -> tuple[Array, Array, tuple[float, floa
     sizes: list[tuple[float, float]] = []
 
     def of_rows(start: int, stop: int) -> None:
-        sums = np.empty((1, 3, (stop - start) * inner))
+        sums = np.empty((1, 4, (stop - start) * inner))
         sizes.append(reductions.sum_exp_times(x3, b3, start, stop, sums[0]))
         reductions.log_of_sums(sums, out[start:stop].reshape(-1), sign[start:stop].reshape(-1))
 
     def of_parts(row: int) -> None:
         parts = cut(n, max(BLOCK // inner, n // BLOCKS, 1))
-        sums = np.empty((len(parts), 3, inner))
+        sums = np.empty((len(parts), 4, inner))
 
         def task(part: int, _: int) -> None:
             here = slice(row, row + 1), slice(*parts[part])
@@ -299,6 +317,9 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
     if inner == 1 and n > _LONG and outer < 64:
         for row in range(outer):
             _softmax_row(x3[row, :, 0], log, target[row, :, 0])
+    elif beside := reductions.n_beside(n, inner):
+        for row in range(outer):
+            _softmax_columns(x3[row], beside, log, target[row])
     elif target.size:
         kernel = reductions.softmax
         _in_pieces(*_items(x3), lambda start, stop: kernel(x3, log, target, start, stop))
@@ -331,6 +352,15 @@ def _softmax_row(row: Array, log: bool, out: Array) -> None:
         reductions.shift(row[part], largest, high, low, log, out[part])
 
     run_blocks(task, len(pieces))
+
+
+def _softmax_columns(x: Array, beside: int, log: bool, out: Array) -> None:
+    """Write the softmax along the columns of a tall table: their sums first, then every value."""
+    inner = x.shape[1]
+    by = np.empty((3, beside * inner), x.dtype)
+    reductions.shifts(_sums_of_columns(x, beside), inner, log, by)
+    blocks = _blocks_of_rows(x, beside)
+    run_blocks(lambda block, _: reductions.shift_columns(x, by, log, *blocks[-1 - block], out), len(blocks))
 
 
 def softmax(x: Any, axis: Any = None, *, out: Any = None) -> Any:
