@@ -5,7 +5,7 @@
 The terms that equal m are counted, the others summed, and the logarithm is log1p(count - 1 + rest): it loses nothing
 where one term is far above all others. Three ways through memory: a row of neighbours (inner = 1, n of SHORT or more);
 short rows, TILE of which are turned to lie side by side; and columns (inner > 1), as many at a time as stay in L2.
-Columns of which too few do are added up by blocks of rows, and for softmax read once more.
+Columns of which too few do, or that are too few, are added up by blocks of rows, and for softmax read once more.
 
 Cost: one read of x, and one write for softmax (of many rows past the caches), while a row (or TILE rows, or a block of
 columns) stays in cache; an exponential an element, two for softmax of what is beyond cache.
@@ -41,6 +41,7 @@ cdef enum:
     SHORT_SOFTMAX = 64  # of one that is no dearer by itself, without a logarithm at its end
     CACHED = 1 << 17  # values of a block of columns
     BLOCK = 1 << 15  # of rows that are read twice
+    ENOUGH = 1 << 14  # for Python to hand out
 
 
 def n_items(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
@@ -217,10 +218,15 @@ def sum_exp_times(
     return sizes[0], sizes[1]
 
 
-def n_beside(Py_ssize_t n, Py_ssize_t inner):
-    """Return how many rows (n, inner) to take as one where a block of columns does not stay in cache, or else 0."""
+def n_beside(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner):
+    """Return how many rows to take as one where columns are better added up by blocks of rows, or else 0.
+
+    That is where few stay in cache at a time, or there are few, which by themselves do not fill vectors.
+    """
     cdef Py_ssize_t beside = 1
-    if inner < 2 or n * width_of(n, inner, CACHED) <= CACHED:
+    if inner < 2 or n * inner <= (ENOUGH if outer == 1 and inner < NARROW else CACHED):
+        return 0
+    if inner >= NARROW and n * TILE <= CACHED:
         return 0
     while 2 * beside * inner <= COLUMNS:
         beside *= 2

@@ -183,7 +183,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         for row in range(outer):
             largest, rest = _state_of_row(x3[row, :, 0])
             out[row, 0] = largest + (np.log1p(rest) if np.isfinite(largest) else rest)
-    elif n and (beside := reductions.n_beside(n, inner)):
+    elif n and (beside := reductions.n_beside(outer, n, inner)):
         for row in range(outer):
             reductions.log_sums(_sums_of_columns(x3[row], beside), out[row])
     elif n and out.size:
@@ -317,7 +317,7 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
     if inner == 1 and n > _LONG and outer < 64:
         for row in range(outer):
             _softmax_row(x3[row, :, 0], log, target[row, :, 0])
-    elif beside := reductions.n_beside(n, inner):
+    elif beside := reductions.n_beside(outer, n, inner):
         for row in range(outer):
             _softmax_columns(x3[row], beside, log, target[row])
     elif target.size:
