@@ -64,9 +64,9 @@ static inline void add_rows(const real *x, ptrdiff_t stride, const real *terms, 
 
 /* The maximum, the count of it and the rest of each of at most COLUMNS columns; the exponentials go to `kept`, of the
  * same shape as x, unless that is NULL. What additions round off is added up too: it costs little next to an exponential,
- * and rows of a few values have no lanes that share the rounding. */
+ * and rows of a few values have no lanes that share the rounding. If it goes on, the next n rows are asked for. */
 static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *restrict largest,
-                            double *restrict count, double *restrict rest, real *kept) {
+                            double *restrict count, double *restrict rest, real *kept, int goes_on) {
     enum { ROWS = 4 }; /* at a time */
     real some_count[COLUMNS], some_rest[COLUMNS], lost[COLUMNS], passing[ROWS * COLUMNS], shift[COLUMNS];
     largest_of_columns(x, n, stride, n_columns, largest);
@@ -86,6 +86,9 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
             ptrdiff_t step = kept == NULL ? n_columns : stride;
             m = stop - i < ROWS ? 1 : ROWS;
             for (ptrdiff_t row = 0; row < m; row++) {
+                if (goes_on) {
+                    fetch(rows + (n + row) * stride, n_columns);
+                }
                 exp_apart_run(rows + row * stride, shift, n_columns, terms + row * step);
             }
             if (m == ROWS) {
@@ -104,7 +107,7 @@ static void sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdif
 static void sum_exp_block(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, double *largest, double *count,
                           double *rest) {
     real tops[COLUMNS];
-    sum_exp_columns(x, n, stride, n_columns, tops, count, rest, NULL);
+    sum_exp_columns(x, n, stride, n_columns, tops, count, rest, NULL, 1);
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         largest[k] = tops[k];
     }
@@ -185,7 +188,7 @@ static void sum_exp_times_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, 
 static void log_sum_exp_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, real *out) {
     real largest[COLUMNS];
     double count[COLUMNS], rest[COLUMNS];
-    sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL);
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL, 0);
 #pragma omp simd
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         out[k] = log_sum_of(largest[k], count[k], rest[k]);
@@ -225,7 +228,7 @@ static void log_softmax_columns(const real *x, ptrdiff_t n, ptrdiff_t stride, pt
                                 ptrdiff_t out_stride) {
     real largest[COLUMNS];
     double count[COLUMNS], rest[COLUMNS];
-    sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL);
+    sum_exp_columns(x, n, stride, n_columns, largest, count, rest, NULL, 0);
     log_of_columns(x, n, stride, n_columns, largest, count, rest, out, out_stride);
 }
 
@@ -234,7 +237,7 @@ static void softmax_pair_columns(const real *x, ptrdiff_t n, ptrdiff_t n_columns
                                  ptrdiff_t *places) {
     real largest[COLUMNS], place[COLUMNS], factor[COLUMNS], low[COLUMNS];
     double count[COLUMNS], rest[COLUMNS];
-    sum_exp_columns(x, n, n_columns, n_columns, largest, count, rest, out);
+    sum_exp_columns(x, n, n_columns, n_columns, largest, count, rest, out, 0);
     for (ptrdiff_t k = 0; k < n_columns; k++) {
         place[k] = 0;
     }

@@ -360,6 +360,7 @@ def _softmax_columns(x: Array, beside: int, log: bool, out: Array) -> None:
     by = np.empty((3, beside * inner), x.dtype)
     reductions.shifts(_sums_of_columns(x, beside), inner, log, by)
     blocks = _blocks_of_rows(x, beside)
+    # what was read last is in cache still
     run_blocks(lambda block, _: reductions.shift_columns(x, by, log, *blocks[-1 - block], out), len(blocks))
 
 
