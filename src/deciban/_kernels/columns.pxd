@@ -3,8 +3,8 @@ from deciban._kernels.special cimport COLUMNS
 
 
 cdef inline Py_ssize_t width_of(Py_ssize_t n, Py_ssize_t inner, Py_ssize_t cached) noexcept nogil:
-    # How many columns of n values are taken together.
-    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, cached // max(n, <Py_ssize_t> 1))))
+    # How many columns of n values are taken together: whole vectors, and lines of memory that threads do not share.
+    return min(inner, max(<Py_ssize_t> 16, min(<Py_ssize_t> COLUMNS, cached // max(n, <Py_ssize_t> 1)) // 16 * 16))
 
 
 cdef inline Py_ssize_t pieces_of(Py_ssize_t outer, Py_ssize_t n, Py_ssize_t inner, Py_ssize_t cached) noexcept nogil:
