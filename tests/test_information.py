@@ -681,6 +681,23 @@ def test_pairs_are_as_the_rows_one_by_one(dtype, n_p, n_q, n, seed, normalize):
             assert_near(sparse, want.reshape(n_p, n_q), scale, dtype)
 
 
+@pytest.mark.parametrize("odd", [None, 0.0, -1.0, np.nan, np.inf, "denormal"])
+@pytest.mark.parametrize("whose", ["P", "Q"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(30, 30, 40), (3, 40, 61), (1, 500, 12), (40, 1, 130), (130, 130, 20)])
+def test_pairs_whatever_the_numbers(shape, dtype, whose, odd):
+    n_p, n_q, n = shape
+    rng = np.random.default_rng(0)
+    P, Q = (rng.dirichlet(np.ones(n), rows).astype(dtype) + np.finfo(dtype).eps for rows in (n_p, n_q))
+    if odd is not None:
+        (P if whose == "P" else Q)[0, 1] = np.finfo(dtype).smallest_subnormal if odd == "denormal" else odd
+    with np.errstate(all="ignore"):
+        want = np.transpose([kl_divergence(P, q, base=2) for q in Q])
+    got = pairwise_kl(P, Q, base=2)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, want, rtol=4 * np.finfo(dtype).eps, atol=n * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pairs_of_rows_that_are_in_few_columns(dtype, normalize):

@@ -15,6 +15,7 @@ from cpython.object cimport PyObject_GenericGetDict
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
+from deciban._kernels.arrays cimport is_plain_of
 from deciban._kernels.posterior cimport _JOINT, _sparse_rows
 from deciban._kernels.prefetch cimport PREFETCH
 from deciban._kernels.products cimport add_product
@@ -170,14 +171,8 @@ cpdef Py_ssize_t rows_of_block(Py_ssize_t n_inner, Py_ssize_t n_columns) noexcep
     return max(<Py_ssize_t> ENOUGH, min(<Py_ssize_t> READ, MULTIPLICATIONS // n_columns) // max(n_inner, 1))
 
 
-cdef bint _is_plain(object array, int type_number, int n_dimensions) noexcept:
-    return (
-        type(array) is np.ndarray and np.PyArray_TYPE(array) == type_number
-        and np.PyArray_NDIM(array) == n_dimensions and np.PyArray_ISCARRAY_RO(array))
-
-
 cdef bint _is_table(object array, int type_number) noexcept:
-    return _is_plain(array, type_number, 2) or (
+    return is_plain_of(array, type_number, 2) or (
         type(array) is np.ndarray and np.PyArray_TYPE(array) == type_number and np.PyArray_NDIM(array) == 2
         and np.PyArray_ISFARRAY_RO(array))
 
@@ -215,9 +210,9 @@ cdef object _csr_at_once(object X, object W, object b, bint is_softmax, object o
         return None
     kind, index_kind = np.PyArray_TYPE(W), np.PyArray_TYPE(indices)
     if not (
-        (kind == np.NPY_FLOAT64 or kind == np.NPY_FLOAT32) and _is_plain(W, kind, 2) and _is_plain(data, kind, 1)
-        and (index_kind == np.NPY_INT32 or index_kind == np.NPY_INT64) and _is_plain(indices, index_kind, 1)
-        and _is_plain(indptr, index_kind, 1) and type(size) is tuple and len(<tuple> size) == 2
+        (kind == np.NPY_FLOAT64 or kind == np.NPY_FLOAT32) and is_plain_of(W, kind, 2) and is_plain_of(data, kind, 1)
+        and (index_kind == np.NPY_INT32 or index_kind == np.NPY_INT64) and is_plain_of(indices, index_kind, 1)
+        and is_plain_of(indptr, index_kind, 1) and type(size) is tuple and len(<tuple> size) == 2
     ):
         return None
     n_entries, n_features = np.PyArray_DIM(data, 0), np.PyArray_DIM(W, 0)
@@ -268,12 +263,12 @@ cdef int _fill_sparse(
 
 cdef object _output(np.npy_intp* shape, int kind, object b, object out, tuple others):
     """Return `out`, or a new array; None unless b and out are plain, of that shape, and out is in memory of its own."""
-    if b is not None and not (_is_plain(b, kind, 1) and np.PyArray_DIM(b, 0) == shape[1]):
+    if b is not None and not (is_plain_of(b, kind, 1) and np.PyArray_DIM(b, 0) == shape[1]):
         return None
     if out is None:
         return np.PyArray_EMPTY(2, shape, kind, 0)
     if not (
-        _is_plain(out, kind, 2) and np.PyArray_ISWRITEABLE(out) and np.PyArray_DIM(out, 0) == shape[0]
+        is_plain_of(out, kind, 2) and np.PyArray_ISWRITEABLE(out) and np.PyArray_DIM(out, 0) == shape[0]
         and np.PyArray_DIM(out, 1) == shape[1] and (b is None or not _share_memory(out, b))
     ):
         return None
@@ -306,7 +301,7 @@ def at_once(object X, object W, object b, bint is_softmax, object out):
         return None
     kind = np.PyArray_TYPE(X)
     if not (
-        (kind == np.NPY_FLOAT64 or kind == np.NPY_FLOAT32) and _is_plain(X, kind, 2) and _is_table(W, kind)
+        (kind == np.NPY_FLOAT64 or kind == np.NPY_FLOAT32) and is_plain_of(X, kind, 2) and _is_table(W, kind)
         and np.PyArray_DIM(X, 1) == np.PyArray_DIM(W, 0)
     ):
         return None

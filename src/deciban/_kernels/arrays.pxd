@@ -16,9 +16,20 @@ cdef inline int type_of(np.ndarray x, np.ndarray out) except -1:
     return kind
 
 
-cdef inline bint is_few(object x):
-    # Whether x is an array that is taken as it is, with at most FEW values.
+cdef inline bint is_plain(object x):
+    # Whether x is an array of numbers of either real type, along an axis or more, that is taken as it is.
     return (
         type(x) is np.ndarray and np.PyArray_NDIM(x) > 0 and np.PyArray_ISCARRAY_RO(x)
-        and (np.PyArray_TYPE(x) == np.NPY_FLOAT64 or np.PyArray_TYPE(x) == np.NPY_FLOAT32)
-        and 0 < np.PyArray_SIZE(x) <= FEW)
+        and (np.PyArray_TYPE(x) == np.NPY_FLOAT64 or np.PyArray_TYPE(x) == np.NPY_FLOAT32))
+
+
+cdef inline bint is_plain_of(object x, int kind, int n_dimensions) noexcept:
+    # Whether x is an array of that type and of as many axes, that is taken as it is.
+    return (
+        type(x) is np.ndarray and np.PyArray_TYPE(x) == kind and np.PyArray_NDIM(x) == n_dimensions
+        and np.PyArray_ISCARRAY_RO(x))
+
+
+cdef inline bint is_few(object x):
+    # Whether x is plain, with at most FEW values.
+    return is_plain(x) and 0 < np.PyArray_SIZE(x) <= FEW

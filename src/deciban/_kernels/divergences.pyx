@@ -21,6 +21,8 @@ from libc.math cimport NAN, isfinite
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from deciban._kernels.arrays cimport is_few, is_plain, is_plain_of
+from deciban._kernels.products cimport multiply_transposed
 from deciban._kernels.special cimport (
     divergences_double_ops, divergences_double_select, divergences_float_ops, divergences_float_select, kind_of,
 )
@@ -34,7 +36,7 @@ cdef const divergences_double_ops* double_ops = divergences_double_select()
 cdef enum:
     SHORT = 32  # outcomes
     ROOM = 1024  # values of short rows that are taken together
-    FEW = 16384  # values, for which other threads can wait
+    LOGARITHM = 16  # multiplications, which take as long
 
 ENTROPY, CROSS, KL, JS = kinds.ENTROPY, kinds.CROSS, kinds.KL, kinds.JS
 
@@ -168,12 +170,6 @@ def dense_rows(
     free(scratch)
 
 
-cdef bint _is_plain(object array):
-    return (
-        type(array) is np.ndarray and np.PyArray_NDIM(array) > 0 and np.PyArray_ISCARRAY_RO(array)
-        and (np.PyArray_TYPE(array) == np.NPY_FLOAT64 or np.PyArray_TYPE(array) == np.NPY_FLOAT32))
-
-
 cdef Py_ssize_t _agreement(object p, object q) noexcept:
     """Return from row to row of q how far it is: a row, or 0 where one serves all; -1 where p and q do not agree."""
     cdef int n_dimensions = np.PyArray_NDIM(p), i
@@ -213,12 +209,12 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
     cdef int kind
     if q is None:
         q = p
-    if not _is_plain(p) or not _is_plain(q) or np.PyArray_TYPE(p) != np.PyArray_TYPE(q):
+    if not is_few(p) or not is_plain(q) or np.PyArray_TYPE(p) != np.PyArray_TYPE(q):
         return None
     kind = np.PyArray_TYPE(p)
     n = np.PyArray_DIM(p, np.PyArray_NDIM(p) - 1)
     q_step = _agreement(p, q)
-    if q_step < 0 or not 0 < np.PyArray_SIZE(p) <= FEW:
+    if q_step < 0:
         return None
     n_rows = np.PyArray_SIZE(p) // n
     found = np.PyArray_EMPTY(np.PyArray_NDIM(p) - 1, np.PyArray_DIMS(p), np.NPY_FLOAT64, 0)
@@ -240,6 +236,84 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
     if kind == np.NPY_FLOAT32:
         found = np.PyArray_Cast(found, kind)
     return found if np.PyArray_NDIM(p) > 1 else found[()]
+
+
+cdef bint _pairs_by_products(
+    const real_t* P, Py_ssize_t n_rows, const real_t* Q, Py_ssize_t n_columns, Py_ssize_t n, real_t* logs,
+    real_t* scratch, double* own, real_t* out,
+) noexcept nogil:
+    """Write KL as P (-log Q)^T less the entropies of P's rows; False where a number is such that it is not that."""
+    cdef Py_ssize_t i, j, start = 0, m
+    cdef int ordinary = 1
+    for i in range(ROOM):
+        scratch[i] = 1
+    while ordinary and start < n_columns * n:
+        m = min(<Py_ssize_t> ROOM, n_columns * n - start)
+        if real_t is double:
+            ordinary = double_ops.terms[kinds.CROSS](scratch, Q + start, m, logs + start)
+        else:
+            ordinary = float_ops.terms[kinds.CROSS](scratch, Q + start, m, logs + start)
+        start += m
+    if not ordinary:
+        return False
+    _measure_rows(kinds.ENTROPY, P, n, P, n, n_rows, n, False, NULL, scratch, own)
+    for i in range(n_rows):
+        if not isfinite(own[i]):
+            return False
+    multiply_transposed(P, n_rows, n, logs, n_columns, out)
+    for i in range(n_rows):
+        for j in range(n_columns):
+            out[i * n_columns + j] = <real_t> (out[i * n_columns + j] - own[i])
+    return True
+
+
+cdef object _products_at_once(const real_t* P, object rows, object others, object out):
+    cdef Py_ssize_t n_rows = np.PyArray_DIM(rows, 0), n = np.PyArray_DIM(rows, 1), n_columns = np.PyArray_DIM(others, 0)
+    cdef const real_t* Q = <const real_t*> np.PyArray_DATA(others)
+    cdef real_t* to = <real_t*> np.PyArray_DATA(out)
+    cdef bint done
+    cdef real_t* room = <real_t*> malloc((n_columns * n + 3 * ROOM) * sizeof(real_t))
+    cdef double* own = <double*> malloc(n_rows * sizeof(double))
+    if room == NULL or own == NULL:
+        free(room)
+        free(own)
+        raise MemoryError
+    with nogil:
+        done = _pairs_by_products(P, n_rows, Q, n_columns, n, room + 3 * ROOM, room, own, to)
+    free(room)
+    free(own)
+    return out if done else None
+
+
+def pairs_at_once(object P, object Q, Py_ssize_t most):
+    """Return KL of every row of Q from every row of P, in nats, as a product; None where it takes more than that.
+
+    Parameters
+    ----------
+    P, Q : object
+        None unless ndarrays of one real type, C-contiguous, with as many columns, and all numbers usual.
+    most : int
+        Multiplications; None where there are more, logarithms among them.
+
+    Returns
+    -------
+    out : ndarray or None
+    """
+    cdef np.npy_intp[2] shape
+    cdef int kind
+    cdef object out
+    if not is_plain(P) or not is_plain(Q):
+        return None
+    kind = np.PyArray_TYPE(P)
+    if not (is_plain_of(P, kind, 2) and is_plain_of(Q, kind, 2) and np.PyArray_DIM(P, 1) == np.PyArray_DIM(Q, 1)):
+        return None
+    shape[0], shape[1] = np.PyArray_DIM(P, 0), np.PyArray_DIM(Q, 0)
+    if not (np.PyArray_SIZE(P) and 0 < np.PyArray_SIZE(Q) * (shape[0] + LOGARITHM) <= most):
+        return None
+    out = np.PyArray_EMPTY(2, shape, kind, 0)
+    if kind == np.NPY_FLOAT64:
+        return _products_at_once(<const double*> np.PyArray_DATA(P), P, Q, out)
+    return _products_at_once(<const float*> np.PyArray_DATA(P), P, Q, out)
 
 
 def pairs(

@@ -15,6 +15,7 @@ Source: Muller, Elementary Functions: Algorithms and Implementation (3rd edition
 cimport numpy as np
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 
+from deciban._kernels.arrays cimport FEW
 from deciban._kernels.special cimport (
     elementwise_double_ops, elementwise_double_select, elementwise_float_ops, elementwise_float_select,
 )
@@ -34,7 +35,6 @@ np.import_umath()
 cdef enum:
     CHUNK = 256
     LINE = 64  # bytes
-    FEW = 16384  # values, for which other threads can wait
 
 ctypedef void (*double_1)(const double*, double*, Py_ssize_t) noexcept nogil
 ctypedef void (*double_2)(const double*, const double*, double*, Py_ssize_t) noexcept nogil

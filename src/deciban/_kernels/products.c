@@ -1,5 +1,6 @@
 /* The loops of products.h. A multiplication and an addition may become one operation here; an element's sum is made in the
- * order of k, up to DEPTH terms in a register and then added to what there is, whichever rows and columns are asked for.
+ * order of k, up to DEPTH terms in a register and then added to what there is, whichever rows and columns are asked for,
+ * unless a table lies by columns: then that of a few rows is made otherwise than that of many.
  *
  * A few vectors of columns are taken at a time, and up to DEPTH rows of the table: they are copied to a panel, one after
  * the other, where they stay in cache while all rows of x pass. A tile of some rows of x by the panel's columns is summed
@@ -8,8 +9,8 @@
  * multiplications (K. Goto, R. van de Geijn, Anatomy of high-performance matrix multiplication, ACM Transactions on
  * Mathematical Software 34 (2008)). A table that lies by columns is transposed on its way to the panel.
  *
- * A few rows leave a table where it is. Where it has very few columns, vectors go along them and the rows of x, and an
- * element is the sum of lanes.
+ * A few rows leave a table where it is. Where that lies by columns, or has very few, vectors go along them and the rows of x,
+ * and an element is the sum of lanes.
  */
 #include "products.h"
 
@@ -334,6 +335,69 @@ static void multiply_dots(const real *x, ptrdiff_t row_step, ptrdiff_t n_rows, p
     }
 }
 
+/* The products of m rows of x, of which n_rows are there, with n columns of a table, of which n_columns are there: LANES
+ * products at most, for which the last rows and columns stand more than once. Both are a vector long or longer; of the one
+ * that they end with the mask has what is not in those before it. */
+static inline __attribute__((always_inline)) void few_dots(int m, int n, const real *x, ptrdiff_t row_step, ptrdiff_t n_rows,
+                                                           ptrdiff_t n_inner, const real *table, ptrdiff_t table_step,
+                                                           ptrdiff_t n_columns, bits mask, int is_added, real *out,
+                                                           ptrdiff_t out_step) {
+    const real *rows[LANES], *below[LANES];
+    lanes sums[LANES];
+    AT_ONCE for (int r = 0; r < m; r++) {
+        rows[r] = x + least(r, n_rows - 1) * row_step;
+    }
+    AT_ONCE for (int c = 0; c < n; c++) {
+        below[c] = table + least(c, n_columns - 1) * table_step;
+    }
+    AT_ONCE for (int i = 0; i < LANES; i++) {
+        sums[i] = (lanes){0};
+    }
+    ptrdiff_t k = 0;
+    for (; k + LANES <= n_inner; k += LANES) {
+        AT_ONCE for (int r = 0; r < m; r++) {
+            AT_ONCE for (int c = 0; c < n; c++) {
+                sums[r * n + c] += *(const lanes *)(rows[r] + k) * *(const lanes *)(below[c] + k);
+            }
+        }
+    }
+    if (k < n_inner) {
+        k = n_inner - LANES;
+        AT_ONCE for (int r = 0; r < m; r++) {
+            AT_ONCE for (int c = 0; c < n; c++) {
+                bits own = (bits)*(const lanes *)(rows[r] + k) & mask, other = (bits)*(const lanes *)(below[c] + k) & mask;
+                sums[r * n + c] += (lanes)own * (lanes)other;
+            }
+        }
+    }
+    lanes found = add_lanes(sums);
+    for (int r = 0; r < m && r < n_rows; r++) {
+        for (int c = 0; c < n && c < n_columns; c++) {
+            out[r * out_step + c] = found[r * n + c] + (is_added ? out[r * out_step + c] : 0);
+        }
+    }
+}
+
+/* Columns a power of 2 apart share their places in the cache: eight at a time, at most. */
+#define MULTIPLY_FEW(m)                                                                                                \
+    static void multiply_few_##m(const real *x, ptrdiff_t row_step, ptrdiff_t n_rows, ptrdiff_t n_inner,               \
+                                 const real *table, ptrdiff_t table_step, ptrdiff_t n_columns, int is_added,           \
+                                 real *out) {                                                                          \
+        bits mask;                                                                                                     \
+        memset(&mask, 0, sizeof mask);                                                                                 \
+        memset((real *)&mask + LANES - n_inner % LANES, 0xFF, n_inner % LANES * sizeof(real));                         \
+        const int n = LANES / m < 8 ? LANES / m : 8;                                                                   \
+        for (ptrdiff_t column = 0; column < n_columns; column += n) {                                                  \
+            for (ptrdiff_t row = 0; row < n_rows; row += m) {                                                          \
+                few_dots(m, n, x + row * row_step, row_step, n_rows - row, n_inner, table + column * table_step,       \
+                         table_step, n_columns - column, mask, is_added, out + row * n_columns + column, n_columns);   \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+MULTIPLY_FEW(1)
+MULTIPLY_FEW(2)
+MULTIPLY_FEW(4)
+
 /* One vector of columns of `depth` rows of the table, of which the first `width` are there: what the others hold does not
  * matter. */
 static void fill(const real *table, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_t depth, ptrdiff_t width, real *to,
@@ -367,6 +431,11 @@ static void multiply(const real *x, ptrdiff_t row_step, ptrdiff_t step, ptrdiff_
     }
     if (n_rows == 1 && n_columns >= LANES && table_step == 1) {
         multiply_row(x, step, n_inner, table, table_row_step, n_columns, is_added, out);
+        return;
+    }
+    if (n_rows <= FEW && step == 1 && table_row_step == 1 && n_inner >= LANES) {
+        (n_rows == 1 ? multiply_few_1 : n_rows == 2 ? multiply_few_2 : multiply_few_4)(
+            x, row_step, n_rows, n_inner, table, table_step, n_columns, is_added, out);
         return;
     }
     whole panel[DEPTH * MOST];

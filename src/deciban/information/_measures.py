@@ -115,7 +115,7 @@ def measure(
     if not normalize:
         found = of_columns(measure, p, q, axis, None if weights is None else np.asarray(weights, np.float64, order="C"))
         if found is not None:
-            return _in_unit(found, scale, p.dtype)
+            return in_unit(found, scale, p.dtype)
     Q: Any = None if q is None else rows(q, axis, names[1], merged=False)
     if weights is None and _is_csr(p):
         if axis in (-2, 0):
@@ -123,7 +123,7 @@ def measure(
         else:
             found = cross_entropies(p, Q, normalize) if measure == divergences.CROSS and axis in (-1, 1) else None
         if found is not None:
-            return _in_unit(found, scale, np.result_type(real_type(p.dtype), real_type(p.dtype) if q is None else Q))
+            return in_unit(found, scale, np.result_type(real_type(p.dtype), real_type(p.dtype) if q is None else Q))
     P: Any = rows(p, axis, names[0], merged=False)
     Q = P if q is None else Q
     if weights is None:
@@ -161,14 +161,14 @@ def measure(
         if measure == divergences.CROSS and one and n_rows > 1 and weights is None and not normalize:
             found = cross_entropies_from_one(P, Q[0])
             if found is not None:
-                return _in_unit(found, scale, dtype).reshape(shape)
+                return in_unit(found, scale, dtype).reshape(shape)
     by_row = sparse_by_row if sparse else _by_row
     out = by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()
     if len(lost):  # perhaps for a sum, or its inverse, beyond the range of numbers
         p_lost, q_lost = (in_range(X if X.shape[0] == 1 else X[lost]) for X in (P, Q))
         out[lost] = by_row(measure, p_lost, q_lost, normalize, w)
-    out = _in_unit(out, scale, dtype)
+    out = in_unit(out, scale, dtype)
     return out.reshape(shape) if shape else out[0]
 
 
@@ -176,7 +176,10 @@ def _is_csr(p: Any) -> bool:
     return sp.issparse(p) and p.format == "csr" and p.ndim == 2 and p.dtype.kind in "fiub"
 
 
-def _in_unit(found: Array, scale: float, dtype: np.dtype[Any]) -> Array:
+def in_unit(found: Array, scale: float, dtype: np.dtype[Any]) -> Array:
+    """Return what was found in nats, in a unit and of a type."""
+    if scale == 1 and found.dtype == dtype:
+        return found
     with np.errstate(over="ignore"):
         found *= scale
         return found.astype(dtype, copy=False)

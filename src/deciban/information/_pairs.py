@@ -8,13 +8,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from deciban._kernels import divergences
+from deciban._kernels.products import HAS_TILES
 from deciban._products import products
 from deciban.information._distributions import entropy, kl_divergence
-from deciban.information._measures import Array, in_blocks, logarithms, rows, unit
+from deciban.information._measures import Array, in_blocks, in_unit, logarithms, rows, unit
 from deciban.information._shares import conditional_probability
 from deciban.information._sparse import by_row
 
 _FEW = 1 << 12  # terms, which are sooner summed than products of matrices are prepared
+# products, for which other threads are not asked; BLAS, which makes them without wide registers, might ask its own
+_AT_ONCE = 1 << 22 if HAS_TILES else 0
 
 
 def _two_sets(P: Any, Q: Any, normalize: bool) -> tuple[Any, Any]:
@@ -71,15 +74,6 @@ def _of_dense_pairs(measure: int, P: Array, Q: Array) -> Array:
     return out
 
 
-def _in_unit(found: Array, P: Any, Q: Any, normalize: bool, scale: float) -> Array:
-    """Return what was found in float64, in a unit and as results for P and Q are."""
-    if normalize:
-        _without_rows_of_zero(found, P, Q, normalize)
-    if scale != 1:
-        found *= scale
-    return found.astype(np.float32) if P.dtype == Q.dtype == np.float32 else found
-
-
 def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = "e") -> Array:
     """Return the Kullback-Leibler divergence of every row of Q from every row of P.
 
@@ -123,7 +117,13 @@ def pairwise_kl(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
         D = _of_dense_pairs(divergences.KL, P, Q)
         if normalize:
             np.maximum(D, 0.0, out=D)  # rounding
-        return _in_unit(D, P, Q, normalize, scale)
+        _without_rows_of_zero(D, P, Q, normalize)
+        return in_unit(D, scale, np.result_type(P.dtype, Q.dtype))
+    D = divergences.pairs_at_once(P, Q, _AT_ONCE)
+    if D is not None:
+        if normalize:
+            np.maximum(D, 0.0, out=D)  # rounding
+        return in_unit(D, scale, D.dtype)
     own = np.asarray(entropy(P))
     narrow_P, narrow_Q = _where_rows_are(P, Q) if sp.issparse(P) else (P, Q)
     dense = narrow_Q.toarray() if sp.issparse(narrow_Q) else narrow_Q
@@ -195,4 +195,5 @@ def pairwise_js(P: Any, Q: Any, *, normalize: bool = False, base: float | str = 
             out[row] = by_row(divergences.JS, Q, P[row], False, np.empty(0))
     else:
         out = _of_dense_pairs(divergences.JS, P, Q)
-    return _in_unit(out, P, Q, normalize, unit(base))
+    _without_rows_of_zero(out, P, Q, normalize)
+    return in_unit(out, unit(base), np.result_type(P.dtype, Q.dtype))
