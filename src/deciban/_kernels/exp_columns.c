@@ -3,7 +3,8 @@
  *
  * Cost: columns are read twice, for their maxima and for the rest, the second time from cache if they stay there. Of taller
  * ones blocks of rows are added up, together() makes one sum of what is known of each, and shift_columns() reads them once
- * more.
+ * more. It makes exponentials anew: to keep those of the sums took 3 to 30 % longer with AVX-512 (Zen 5, 80 MB), where
+ * memory is what costs, and a third less with AVX2.
  */
 #include "special.h"
 
