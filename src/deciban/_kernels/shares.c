@@ -20,6 +20,14 @@
 #define PART 128   /* terms that are added up by themselves */
 #define FAR 0x1p-64 /* brings a sum of so many numbers into range */
 
+/* Doubles are divided, and columns of large tables added up, with vectors of half the size that AVX-512 has: memory is read and
+ * written a sixth faster for it (10,000 x 1,000 by columns in 7.1 ms instead of 8.7, AMD EPYC, Zen 5). */
+#if defined(__AVX512F__) && !defined(REAL_IS_FLOAT) && !defined(__clang__)
+#define HALF_VECTORS __attribute__((noinline, target("prefer-vector-width=256")))
+#else
+#define HALF_VECTORS
+#endif
+
 static inline real term_of(const real *x, const real *factors, real added, ptrdiff_t i) {
     return factors ? x[i] * factors[i] : x[i] + added;
 }
@@ -95,7 +103,7 @@ static inline double sum_of_terms(const real *x, const real *factors, real added
 }
 #endif
 
-static inline void divide(const real *x, const real *factors, real added, double total, ptrdiff_t n, real *out) {
+static HALF_VECTORS void divide(const real *x, const real *factors, real added, double total, ptrdiff_t n, real *out) {
     divisor by = divisor_of(total);
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -242,23 +250,28 @@ static inline void add_term(real term, double *total, double *lost) {
 #endif
 }
 
-static int sum_columns(const real *x, real added, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns, double *totals,
-                       double *lost) {
+static inline __attribute__((always_inline)) int add_columns(const real *x, real added, ptrdiff_t n, ptrdiff_t stride,
+                                                             ptrdiff_t n_columns, double *totals, double *lost) {
+    enum { BESIDE = 16 / sizeof(real) }; /* rows: 4 of float, of which less is known ahead */
     bits some = 0;
-    for (; n >= 2; n -= 2, x += 2 * stride) {
+    for (; n >= BESIDE; n -= BESIDE, x += BESIDE * stride) {
         for (ptrdiff_t start = 0; start < n_columns; start += PART) {
             ptrdiff_t stop = n_columns - start < PART ? n_columns : start + PART;
-            for (int row = 0; row < 2; row++) {
-                fetch(x + (2 + row) * stride + start, stop - start);
+            for (int row = 0; row < BESIDE; row++) {
+                fetch(x + (BESIDE + row) * stride + start, stop - start);
             }
 #pragma omp simd reduction(| : some)
             for (ptrdiff_t k = start; k < stop; k++) {
-                real p = x[k] + added, q = x[stride + k] + added;
-                double total = totals[k], rest = lost[k];
-                add_term(p, &total, &rest);
-                add_term(q, &total, &rest);
-                totals[k] = total, lost[k] = rest;
-                some |= to_bits(p) | to_bits(q) ;
+                double total = totals[k], rest = sizeof(real) == sizeof(double) ? lost[k] : 0;
+                for (int row = 0; row < BESIDE; row++) {
+                    real term = x[row * stride + k] + added;
+                    add_term(term, &total, &rest);
+                    some |= to_bits(term);
+                }
+                totals[k] = total;
+                if (sizeof(real) == sizeof(double)) {
+                    lost[k] = rest;
+                }
             }
         }
     }
@@ -273,6 +286,11 @@ static int sum_columns(const real *x, real added, ptrdiff_t n, ptrdiff_t stride,
     return !(some & SIGN);
 }
 
+static HALF_VECTORS int sum_columns(const real *x, real added, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t n_columns,
+                                    double *totals, double *lost) {
+    return add_columns(x, added, n, stride, n_columns, totals, lost);
+}
+
 static int divisors(const double *totals, const double *lost, ptrdiff_t n, real *firsts, real *seconds) {
     int plain = 1;
     for (ptrdiff_t k = 0; k < n; k++) {
@@ -284,10 +302,13 @@ static int divisors(const double *totals, const double *lost, ptrdiff_t n, real 
     return plain;
 }
 
-static inline void divide_run(const real *x, real added, const real *firsts, const real *seconds, ptrdiff_t n, real *out) {
+static HALF_VECTORS void divide_rows(const real *x, real added, ptrdiff_t n_rows, ptrdiff_t stride, ptrdiff_t n,
+                                     const real *firsts, const real *seconds, real *out) {
+    for (; n_rows > 0; n_rows--, x += stride, out += stride) {
 #pragma omp simd
-    for (ptrdiff_t k = 0; k < n; k++) {
-        out[k] = quotient(x[k] + added, firsts[k], seconds[k]);
+        for (ptrdiff_t k = 0; k < n; k++) {
+            out[k] = quotient(x[k] + added, firsts[k], seconds[k]);
+        }
     }
 }
 
@@ -298,12 +319,15 @@ static void divide_columns(const real *x, real added, ptrdiff_t size, ptrdiff_t 
     for (ptrdiff_t at = 0; at < size; at += m, m = streamed ? STREAM : n_columns) {
         m = size - at < m ? size - at : m;
         if (!streamed) {
-            divide_run(x + at, added, firsts, seconds, m, out + at);
+            divide_rows(x + at, added, 1, 0, m, firsts, seconds, out + at);
             continue;
+        }
+        if (sizeof(real) < sizeof(double)) { /* of double it costs more than it brings */
+            fetch(x + at + STREAM, STREAM);
         }
         for (ptrdiff_t i = 0, run; i < m; i += run) {
             run = m - i < n_columns - column ? m - i : n_columns - column;
-            divide_run(x + at + i, added, firsts + column, seconds + column, run, piece + i);
+            divide_rows(x + at + i, added, 1, 0, run, firsts + column, seconds + column, piece + i);
             column = column + run == n_columns ? 0 : column + run;
         }
         stream(piece, out + at, m);
@@ -315,11 +339,9 @@ static void share_columns(const real *x, real added, ptrdiff_t n, ptrdiff_t stri
     real firsts[COLUMNS], seconds[COLUMNS];
     memset(totals, 0, sizeof totals);
     memset(lost, 0, sizeof lost);
-    int usual = sum_columns(x, added, n, stride, n_columns, totals, lost);
+    int usual = add_columns(x, added, n, stride, n_columns, totals, lost);
     if (divisors(totals, lost, n_columns, firsts, seconds) && usual) {
-        for (ptrdiff_t i = 0; i < n; i++) {
-            divide_run(x + i * stride, added, firsts, seconds, n_columns, out + i * stride);
-        }
+        divide_rows(x, added, n, stride, n_columns, firsts, seconds, out);
         return;
     }
     double scales[COLUMNS];

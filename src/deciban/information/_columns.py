@@ -13,6 +13,7 @@ from deciban._parallel import cut, run_blocks
 
 BLOCK = 1 << 16  # terms that one task sums, at least
 BLOCKS = 32  # of many rows
+SUMMED = 16  # of many rows, each with sums of all columns, which leave the caches before they are added up
 _MANY = 1 << 15  # columns that are cut among threads
 _NONE = np.empty(0)
 
@@ -44,7 +45,7 @@ def _sums(X: Array, add: Callable[[int, int, int, int, Array], bool | None]) -> 
         parts = np.zeros((1, 2, inner))
         run_blocks(lambda block, _: summed.append(add(0, n, *columns[block], parts[0])), len(columns))
     else:
-        rows = cut(n, max(1, BLOCK // inner, n // BLOCKS))
+        rows = cut(n, max(BLOCK // inner, -(-n // SUMMED)))
         parts = np.zeros((len(rows), 2, inner))
         run_blocks(lambda block, _: summed.append(add(*rows[block], 0, inner, parts[block])), len(rows))
     if False in summed:

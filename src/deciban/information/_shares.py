@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from deciban._arrays import check_out
 from deciban._kernels import csr, reductions, shares
 from deciban._parallel import cut, run_blocks
-from deciban.information._columns import BLOCKS
+from deciban.information._columns import SUMMED
 from deciban.information._measures import Array, few, in_blocks, numbers, real_type, rows
 from deciban.information._sparse import copy_indices, like, marginals
 
@@ -78,7 +78,7 @@ def _share_columns(counts: Array, out: Array, alpha: float) -> None:
 def _share_tall(counts: Array, out: Array, alpha: float) -> bool:
     """Do the same for one table by two passes over its rows; return False where its numbers take more than that."""
     n, inner = counts.shape
-    blocks = cut(n, max(_LONG // inner, n // BLOCKS, _LEAST))
+    blocks = cut(n, max(_LONG // inner, -(-n // SUMMED), _LEAST))
     sums = np.empty((len(blocks), 2, inner))
     unsigned = [False] * len(blocks)
 
