@@ -156,6 +156,28 @@ def test_large_arrays_of_any_layout(name, layout, shape):
         np.testing.assert_array_equal(out, found)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_a_few_values_wherever_they_are(name, dtype):
+    x = np.random.default_rng(0).random((2, 1500)).astype(dtype)
+    for n in (0, 1, 10, 300, 500):
+        apart, shifted = x[:, : 3 * n : 3], np.frombuffer(b"_" + x[0, :n].tobytes(), dtype, offset=1)
+        swapped = x[:, :n].astype(x.dtype.newbyteorder())
+        for first, second in (
+            (apart[0], apart[1]),
+            (x[0, :n], apart[1, ::-1]),
+            (np.broadcast_to(x[0, :1], n), x[1, :n]),
+            (x[0, :n], shifted),
+            (shifted, x[0, :n]),
+            (swapped[0], swapped[1]),
+        ):
+            args = (first, second) if name in TWO else (first,)
+            found = getattr(special, name)(*args)
+            np.testing.assert_array_equal(found, getattr(special, name)(*(np.array(arg, dtype) for arg in args)))
+            assert found.dtype == dtype
+            assert found.flags.c_contiguous
+
+
 @pytest.mark.parametrize("name", TWO)
 def test_large_arrays_broadcast(name):
     x = np.random.default_rng(0).random((9000, 11))

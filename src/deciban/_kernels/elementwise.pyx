@@ -182,6 +182,32 @@ cdef inline bint _overlap(object x, object out):
     return apart != 0 and -np.PyArray_NBYTES(x) < apart < np.PyArray_NBYTES(x)
 
 
+cdef inline bint _is_column(object x, object like):
+    """Return whether x is an array along one axis, of the type and length of another one, wherever its values are."""
+    return (
+        type(x) is np.ndarray and np.PyArray_TYPE(x) == np.PyArray_TYPE(like) and np.PyArray_NDIM(x) == 1
+        and np.PyArray_ISBEHAVED_RO(x) and np.PyArray_DIM(x, 0) == np.PyArray_DIM(like, 0))
+
+
+cdef object _column(int function, object x, object y):
+    """Return a function of the values along one axis, in a new array."""
+    cdef object out = np.PyArray_EMPTY(1, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+    cdef bint wide = np.PyArray_TYPE(x) == np.NPY_DOUBLE, of_two = y is not None
+    cdef address[3] cells = [np.PyArray_BYTES(x), np.PyArray_BYTES(out), np.PyArray_BYTES(out)]
+    cdef np.npy_intp[3] steps = [np.PyArray_STRIDE(x, 0), np.PyArray_ITEMSIZE(x), np.PyArray_ITEMSIZE(x)]
+    if of_two:
+        cells[1], steps[1] = np.PyArray_BYTES(y), np.PyArray_STRIDE(y, 0)
+        if wide:
+            _run_2[double](NULL, cells, np.PyArray_SIZE(x), steps, functions[2 * function + 1])
+        else:
+            _run_2[float](NULL, cells, np.PyArray_SIZE(x), steps, functions[2 * function])
+    elif wide:
+        _run_1[double](NULL, cells, np.PyArray_SIZE(x), steps, functions[2 * function + 1])
+    else:
+        _run_1[float](NULL, cells, np.PyArray_SIZE(x), steps, functions[2 * function])
+    return out
+
+
 def at_once(int function, object x, object y, object out):
     """Return a function of a few plain numbers; None where it takes more than that.
 
@@ -234,6 +260,8 @@ def at_once(int function, object x, object y, object out):
             (<double_1> functions[2 * function + kind])(
                 <const double*> np.PyArray_DATA(x), <double*> np.PyArray_DATA(out), np.PyArray_SIZE(x))
         return out
+    if out is None and type(x) is np.ndarray and _is_column(x, x) and (not of_two or _is_column(y, x)):
+        return _column(function, x, y)
     if of_two:
         return ufuncs[function](x, y) if out is None else ufuncs[function](x, y, out)
     return ufuncs[function](x) if out is None else ufuncs[function](x, out)
