@@ -176,6 +176,16 @@ def test_a_few_values_wherever_they_are(name, dtype):
             np.testing.assert_array_equal(found, getattr(special, name)(*(np.array(arg, dtype) for arg in args)))
             assert found.dtype == dtype
             assert found.flags.c_contiguous
+            for out in (np.zeros(2 * n, dtype)[::2], np.zeros(n, dtype)[::-1]):
+                assert getattr(special, name)(*args, out=out) is out
+                np.testing.assert_array_equal(out, found)
+            room = x.copy()  # where the result is written over arguments, before or after them
+            for start in range(1, 4):
+                for first, second in ((0, start), (start, 0)):
+                    values, out = room[0, first : first + 2 * n : 2], room[0, second : second + 2 * n : 2]
+                    expected = getattr(special, name)(*[values.copy()] * len(args))
+                    getattr(special, name)(*[values] * len(args), out=out)
+                    np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("name", TWO)

@@ -189,12 +189,22 @@ cdef inline bint _is_column(object x, object like):
         and np.PyArray_ISBEHAVED_RO(x) and np.PyArray_DIM(x, 0) == np.PyArray_DIM(like, 0))
 
 
-cdef object _column(int function, object x, object y):
-    """Return a function of the values along one axis, in a new array."""
-    cdef object out = np.PyArray_EMPTY(1, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
+cdef inline bint _meet(object x, object out):
+    """Return whether some value of one column may lie between values of another."""
+    cdef Py_ssize_t to_last = (np.PyArray_DIM(x, 0) - 1) * np.PyArray_STRIDE(x, 0)
+    cdef Py_ssize_t to_last_out = (np.PyArray_DIM(out, 0) - 1) * np.PyArray_STRIDE(out, 0)
+    cdef Py_ssize_t apart = np.PyArray_BYTES(out) - np.PyArray_BYTES(x), size = np.PyArray_ITEMSIZE(x)
+    return (
+        apart + min(to_last_out, 0) < max(to_last, 0) + size and min(to_last, 0) < apart + max(to_last_out, 0) + size)
+
+
+cdef object _column(int function, object x, object y, object out):
+    """Write a function of the values along one axis to `out`, which may be None for a new array; return that."""
+    if out is None:
+        out = np.PyArray_EMPTY(1, np.PyArray_DIMS(x), np.PyArray_TYPE(x), 0)
     cdef bint wide = np.PyArray_TYPE(x) == np.NPY_DOUBLE, of_two = y is not None
     cdef address[3] cells = [np.PyArray_BYTES(x), np.PyArray_BYTES(out), np.PyArray_BYTES(out)]
-    cdef np.npy_intp[3] steps = [np.PyArray_STRIDE(x, 0), np.PyArray_ITEMSIZE(x), np.PyArray_ITEMSIZE(x)]
+    cdef np.npy_intp[3] steps = [np.PyArray_STRIDE(x, 0), np.PyArray_STRIDE(out, 0), np.PyArray_STRIDE(out, 0)]
     if of_two:
         cells[1], steps[1] = np.PyArray_BYTES(y), np.PyArray_STRIDE(y, 0)
         if wide:
@@ -260,8 +270,12 @@ def at_once(int function, object x, object y, object out):
             (<double_1> functions[2 * function + kind])(
                 <const double*> np.PyArray_DATA(x), <double*> np.PyArray_DATA(out), np.PyArray_SIZE(x))
         return out
-    if out is None and type(x) is np.ndarray and _is_column(x, x) and (not of_two or _is_column(y, x)):
-        return _column(function, x, y)
+    if (
+        type(x) is np.ndarray and _is_column(x, x) and (not of_two or _is_column(y, x))
+        and (out is None or (_is_column(out, x) and np.PyArray_ISWRITEABLE(out) and not _meet(x, out)
+                             and not (of_two and _meet(y, out))))
+    ):
+        return _column(function, x, y, out)
     if of_two:
         return ufuncs[function](x, y) if out is None else ufuncs[function](x, y, out)
     return ufuncs[function](x) if out is None else ufuncs[function](x, out)
