@@ -1423,15 +1423,24 @@ def _unusual(shape, dtype):
     return p, q
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("shape", [(700, 150), (40_000, 3), (2, 40_000), (90_001, 2)])
+@pytest.mark.parametrize(
+    ("shape", "weighted", "normalize"),
+    [
+        *(((700, 150), weighted, normalize) for weighted in (False, True) for normalize in (False, True)),
+        *((shape, weighted, False) for shape in ((40_000, 3), (2, 40_000), (90_001, 2)) for weighted in (False, True)),
+        ((40_000, 3), False, True),
+        ((2, 40_000), True, True),
+    ],
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", ["entropy", "cross_entropy", "kl_divergence", "js_divergence"])
-def test_columns_are_measured_as_rows_are(name, dtype, shape, weighted):
+def test_columns_are_measured_as_rows_are(name, dtype, shape, weighted, normalize):
     function = getattr(information, name)
     p, q = _unusual(shape, dtype)
     for other in [()] if name == "entropy" else [(q,), (q[:, -1:].copy(),), (q[:, :1].copy(),), (np.abs(q[:, 1:2]),)]:
-        options = {"weights": np.linspace(-1, 1, shape[0]).round(1), "base": 2} if weighted else {"base": 2}
+        options = {"base": 2, "normalize": normalize}
+        if weighted:
+            options["weights"] = np.linspace(-1, 1, shape[0]).round(1)
         rows = [np.ascontiguousarray(x.T) if x.shape == p.shape else x.ravel() for x in (p, *other)]
         expected = function(*rows, **options)
         results = []
@@ -1442,10 +1451,30 @@ def test_columns_are_measured_as_rows_are(name, dtype, shape, weighted):
             assert found.dtype == expected.dtype
             np.testing.assert_array_equal(found, results[0])
         scale = np.nansum(np.abs(p.astype(float)), axis=0) if weighted or name == "kl_divergence" else 0.0
+        # a share near 1 may have a logarithm as small as what the quotient rounds off
+        scale = 1.0 if normalize else scale
         tolerance = 3e-6 if dtype is np.float32 else 1e-13
         same = (found == expected) | (np.isnan(found) & np.isnan(expected))
         with np.errstate(invalid="ignore"):
             assert (same | (np.abs(found - expected) <= tolerance * (np.abs(expected) + scale))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_columns_of_nothing_and_those_whose_sums_are_out_of_range(dtype):
+    rng = np.random.default_rng(0)
+    p = rng.random((700, 150)).astype(dtype)
+    expected = entropy(p, axis=0, normalize=True)
+    np.testing.assert_allclose(expected, scipy.stats.entropy(p.astype(float), axis=0), rtol=4 * np.finfo(dtype).eps)
+    p[:, 3] = 0.0
+    q = rng.random(p.shape).astype(dtype)
+    for found in (entropy(p, axis=0, normalize=True), kl_divergence(q, p, axis=0, normalize=True)):
+        np.testing.assert_array_equal(np.isnan(found), np.arange(150) == 3)
+    p[:, 7] *= np.finfo(dtype).max
+    p[:, 8] *= np.finfo(dtype).smallest_subnormal * 8
+    kept = np.arange(150) != 3
+    found = entropy(p, axis=0, normalize=True)[kept]
+    np.testing.assert_array_equal(found, entropy(p.T.copy(), normalize=True)[kept])
+    np.testing.assert_allclose(found[[0, 6]], expected[kept][[0, 6]], rtol=4 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

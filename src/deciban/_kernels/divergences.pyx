@@ -355,24 +355,39 @@ cdef void _add(const real_t* x, Py_ssize_t n, double factor, double* sums, doubl
         float_ops.add(x, n, factor, sums, lost)
 
 
+cdef const real_t* _times(
+    const real_t* x, const real_t* factors, Py_ssize_t n_rows, Py_ssize_t n, real_t* out
+) noexcept nogil:
+    """Write rows that are side by side, each multiplied by the same factors; return where they are."""
+    cdef Py_ssize_t i, j
+    for i in range(n_rows):
+        for j in range(n):
+            out[i * n + j] = x[i * n + j] * factors[j]
+    return out
+
+
 def dense_columns(
-    int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, const double[::1] weights, Py_ssize_t start,
-    Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last, double[:, ::1] out,
+    int measure, const real_t[:, ::1] P, const real_t[:, ::1] Q, const real_t[:, ::1] factors,
+    const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last,
+    double[:, ::1] out,
 ):
-    """Add to out, (2, n_columns), what rows [start, stop) add to the measure of columns [first, last), not normalised.
+    """Add to out, (2, n_columns), what rows [start, stop) add to the measure of columns [first, last).
 
     The second row of `out` is what the first one's sums round off. Q is of the shape of P, or has one column for all.
-    Rows side by side are summed side by side, as many as there is ROOM for.
+    `factors` to normalise with, (2, n_columns), multiply P and Q, but not its only column; without, there are none of
+    them. Rows side by side are summed side by side, as many as there is ROOM for.
     """
     cdef Py_ssize_t inner = P.shape[1], n_weights = weights.shape[0], left = first, row = start, width, n_rows, i, j
-    cdef bint one = Q.shape[1] == 1 and inner > 1
-    cdef real_t[ROOM] terms, repeated
+    cdef bint one = Q.shape[1] == 1 and inner > 1, normalize = factors.shape[0] > 0
+    cdef int kind = kind_of(measure, normalize and not n_weights)
+    cdef real_t[ROOM] terms, p_scratch, q_scratch
     cdef double[ROOM] sums, lost
     cdef const real_t* p
     cdef const real_t* q
     if (
         Q.shape[0] != P.shape[0] or (Q.shape[1] != inner and not one) or start < 0 or stop > P.shape[0] or first < 0
         or last > inner or out.shape[0] != 2 or out.shape[1] != inner or (n_weights and n_weights != P.shape[0])
+        or (normalize and (factors.shape[0] != 2 or factors.shape[1] != inner))
     ):
         raise ValueError("columns, weights and output do not agree in shape")
     with nogil:
@@ -385,14 +400,20 @@ def dense_columns(
             while row < stop:
                 n_rows = min(n_rows, stop - row)
                 p = &P[row, left]
-                if one:
-                    q = &repeated[0]
+                if normalize:
+                    p = _times(p, &factors[0, left], n_rows, width, p_scratch)
+                if measure == kinds.ENTROPY:
+                    q = p
+                elif one:
+                    q = q_scratch
                     for i in range(n_rows):
                         for j in range(width):
-                            repeated[i * width + j] = Q[row + i, 0]
+                            q_scratch[i * width + j] = Q[row + i, 0]
                 else:
                     q = &Q[row, left]
-                _terms(measure, p, p if measure == kinds.ENTROPY else q, n_rows * width, terms)
+                    if normalize:
+                        q = _times(q, &factors[1, left], n_rows, width, q_scratch)
+                _terms(kind, p, q, n_rows * width, terms)
                 if n_weights:
                     for i in range(n_rows):
                         if weights[row + i] != 0.0:
@@ -457,6 +478,30 @@ def columns_from_one(
                     &P[row, first], inner, n_rows, last - first, logs, &out[0, first], &out[1, first])
             row += n_rows
     return usual
+
+
+def sum_columns(
+    const real_t[:, ::1] P, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last, double[:, ::1] out,
+):
+    """Add rows [start, stop) to out, as dense_columns does."""
+    cdef Py_ssize_t row = start, n_rows, i, inner = P.shape[1]
+    cdef double[ROOM] ones
+    if start < 0 or stop > P.shape[0] or first < 0 or last > inner or out.shape[0] != 2 or out.shape[1] != inner:
+        raise ValueError("columns and output do not agree in shape")
+    if last <= first:
+        return
+    with nogil:
+        for i in range(ROOM):
+            ones[i] = 1.0
+        while row < stop:
+            n_rows = min(<Py_ssize_t> ROOM, stop - row)
+            if real_t is double:
+                double_ops.add_rows(
+                    &P[row, first], inner, n_rows, last - first, ones, &out[0, first], &out[1, first])
+            else:
+                float_ops.add_rows(
+                    &P[row, first], inner, n_rows, last - first, ones, &out[0, first], &out[1, first])
+            row += n_rows
 
 
 def weighted_rows(

@@ -55,25 +55,61 @@ def _sums(X: Array, add: Callable[[int, int, int, int, Array], bool | None]) -> 
     return out
 
 
-def of_columns(measure: int, p: Any, q: Any, axis: int, weights: Array | None) -> Array | None:
-    """Measure, in float64, every column of a large table; None where outcomes do not lie so, or types differ."""
+def _inverses(X: Array) -> tuple[Array, Array] | None:
+    """Return the inverses of sums of columns, and which columns have none, whose sum is 0 or NaN.
+
+    None if a sum or its inverse is beyond the range of numbers.
+    """
+    sums = _sums(X, lambda *block: divergences.sum_columns(X, *block))
+    if sums is None:
+        return None
+    without = (sums == 0) | np.isnan(sums)
+    with np.errstate(over="ignore"):
+        inverses = np.divide(1.0, sums, where=~without, out=np.ones(len(sums)))
+    limits = np.finfo(X.dtype)
+    sizes = np.abs(inverses)
+    return (inverses, without) if (sizes >= limits.tiny).all() and (sizes <= limits.max).all() else None
+
+
+def of_columns(measure: int, p: Any, q: Any, axis: int, normalize: bool, weights: Array | None) -> Array | None:
+    """Measure, in float64, every column of a large table; None where outcomes do not lie so, or types differ.
+
+    None as well if a column is to be divided by a sum whose inverse is beyond the range of numbers.
+    """
     P = _by_outcome(p, axis)
     if P is None or (weights is not None and weights.shape != P.shape[:1]):
         return None
     n = len(P)
     Q = P if q is None else _by_outcome(q, axis)
+    one = None
     if Q is None or Q.dtype != P.dtype or Q.shape != P.shape:
         one = _one(q, n, P.dtype)
         if one is None:
             return None
-        if measure == divergences.CROSS and weights is None:
-            found = _sums(P, lambda *block: divergences.columns_from_one(P, one, *block))
-            if found is not None:
-                return found
         Q = one[:, np.newaxis]
-    w = _NONE if weights is None else weights
-    found = _sums(P, lambda *block: divergences.dense_columns(measure, P, Q, w, *block))
-    return 0.5 * found if found is not None and measure == divergences.JS else found
+    factors = np.empty((0, P.shape[1]), P.dtype)
+    without = None
+    if normalize:
+        of_p = _inverses(P)
+        of_q = of_p if q is None else _inverses(Q)
+        if of_p is None or of_q is None:
+            return None
+        factors = np.array(np.broadcast_arrays(of_p[0], of_q[0]), P.dtype)
+        without = of_p[1] | of_q[1]
+        if one is not None:
+            one = one * factors[1, 0]
+            Q = one[:, np.newaxis]
+    found: Any = None
+    if one is not None and measure == divergences.CROSS and weights is None:
+        found = _sums(P, lambda *block: divergences.columns_from_one(P, one, *block))
+        if found is not None and normalize:
+            found *= factors[0]
+    if found is None:
+        w = _NONE if weights is None else weights
+        found = _sums(P, lambda *block: divergences.dense_columns(measure, P, Q, factors, w, *block))
+    if without is not None:
+        found[without] = np.nan
+    return 0.5 * found if measure == divergences.JS else found
 
 
 def cross_entropies_from_one(P: Array, q: Array) -> Array | None:

@@ -112,10 +112,10 @@ def measure(
         if found is not None:
             return found
     axis = operator.index(axis)
-    if not normalize:
-        found = of_columns(measure, p, q, axis, None if weights is None else np.asarray(weights, np.float64, order="C"))
-        if found is not None:
-            return in_unit(found, scale, p.dtype)
+    by_outcome = None if weights is None else np.asarray(weights, np.float64, order="C")
+    found = of_columns(measure, p, q, axis, normalize, by_outcome)
+    if found is not None:
+        return in_unit(found, scale, p.dtype)
     Q: Any = None if q is None else rows(q, axis, names[1], merged=False)
     if weights is None and _is_csr(p):
         if axis in (-2, 0):
