@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import data
+import layouts
 import mathematics
 import networks
 import numpy as np
@@ -367,6 +368,7 @@ PROBLEMS = [
     *_naive_bayes_problems(),
     *_end_to_end_problems(),
     *mathematics.PROBLEMS,
+    *layouts.PROBLEMS,
     *networks.PROBLEMS,
     *stochastic.PROBLEMS,
     *rows.PROBLEMS,
