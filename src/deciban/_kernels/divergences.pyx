@@ -83,13 +83,25 @@ cdef void _repeat(const real_t* x, Py_ssize_t n_rows, Py_ssize_t n, real_t* out)
         memcpy(out + row * n, x, n * sizeof(real_t))
 
 
+cdef void _sum_weighted(
+    const real_t* terms, const double* weights, Py_ssize_t n_rows, Py_ssize_t n, double* out
+) noexcept nogil:
+    """Write the sums of short rows of at most ROOM terms, times weights that are the same for all rows."""
+    cdef Py_ssize_t row, i
+    cdef double[ROOM] weighted
+    for row in range(n_rows):
+        for i in range(n):
+            weighted[row * n + i] = weights[i] * terms[row * n + i]
+    double_ops.sum_rows(weighted, n_rows, n, out)
+
+
 cdef void _measure_short(
     int measure, const real_t* P, Py_ssize_t p_step, const real_t* Q, Py_ssize_t q_step, Py_ssize_t n_rows,
-    Py_ssize_t n, bint normalize, real_t* scratch, double* out,
+    Py_ssize_t n, bint normalize, const double* weights, real_t* scratch, double* out,
 ) noexcept nogil:
     """Measure rows that are shorter than vectors: the terms of many rows first, then their sums; scratch of 3 ROOM."""
     cdef Py_ssize_t row
-    cdef int ordinary
+    cdef int ordinary, kind = kind_of(measure, normalize and weights == NULL)
     cdef const real_t* p = P
     cdef const real_t* q = Q
     cdef real_t* q_scratch = scratch + ROOM
@@ -109,14 +121,16 @@ cdef void _measure_short(
         _repeat(Q, n_rows, n, q_scratch)
         q = q_scratch
     if real_t is double:
-        ordinary = double_ops.terms[kind_of(measure, normalize)](p, q, n_rows * n, terms)
+        ordinary = double_ops.terms[kind](p, q, n_rows * n, terms)
     else:
-        ordinary = float_ops.terms[kind_of(measure, normalize)](p, q, n_rows * n, terms)
+        ordinary = float_ops.terms[kind](p, q, n_rows * n, terms)
     if not ordinary:
         for row in range(n_rows):
-            out[row] = _measure(measure, P + row * p_step, Q + row * q_step, NULL, n, normalize)
+            out[row] = _measure(measure, P + row * p_step, Q + row * q_step, weights, n, normalize)
         return
-    if real_t is double:
+    if weights != NULL:
+        _sum_weighted(terms, weights, n_rows, n, out)
+    elif real_t is double:
         double_ops.sum_rows(terms, n_rows, n, out)
     else:
         float_ops.sum_rows(terms, n_rows, n, out)
@@ -132,10 +146,11 @@ cdef void _measure_rows(
     """Measure rows of at least one value, from row to row a step, or 0; `weights` may be NULL, scratch is of 3 ROOM."""
     cdef Py_ssize_t row = 0, m
     while row < n_rows:
-        if n < SHORT and weights == NULL:
+        if n < SHORT:
             m = min(<Py_ssize_t> ROOM // n, n_rows - row)
             _measure_short(
-                measure, P + row * p_step, p_step, Q + row * q_step, q_step, m, n, normalize, scratch, out + row)
+                measure, P + row * p_step, p_step, Q + row * q_step, q_step, m, n, normalize, weights, scratch,
+                out + row)
         else:
             m = 1
             out[row] = _measure(measure, P + row * p_step, Q + row * q_step, weights, n, normalize)
@@ -184,7 +199,7 @@ cdef Py_ssize_t _agreement(object p, object q) noexcept:
     return n
 
 
-def at_once(int measure, object p, object q, bint normalize, double unit):
+def at_once(int measure, object p, object q, bint normalize, double unit, object weights=None):
     """Return the measure of the last axis of a few plain numbers, times unit; None where it takes more than that.
 
     Parameters
@@ -197,6 +212,8 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
         Whether to divide by sums; None if a result is NaN then.
     unit : float
         What a nat is.
+    weights : object, default=None
+        Factors of the terms, for outcomes; None unless a C-contiguous vector of float64.
 
     Returns
     -------
@@ -205,6 +222,7 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
     cdef double[3 * ROOM] scratch
     cdef double* out
     cdef Py_ssize_t n, n_rows, q_step, i
+    cdef const double* factors = NULL
     cdef np.ndarray found
     cdef int kind
     if q is None:
@@ -216,17 +234,21 @@ def at_once(int measure, object p, object q, bint normalize, double unit):
     q_step = _agreement(p, q)
     if q_step < 0:
         return None
+    if weights is not None:
+        if not (is_plain_of(weights, np.NPY_FLOAT64, 1) and np.PyArray_DIM(weights, 0) == n):
+            return None
+        factors = <const double*> np.PyArray_DATA(weights)
     n_rows = np.PyArray_SIZE(p) // n
     found = np.PyArray_EMPTY(np.PyArray_NDIM(p) - 1, np.PyArray_DIMS(p), np.NPY_FLOAT64, 0)
     out = <double*> np.PyArray_DATA(found)
     if kind == np.NPY_FLOAT64:
         _measure_rows[double](
             measure, <const double*> np.PyArray_DATA(p), n, <const double*> np.PyArray_DATA(q), q_step, n_rows, n,
-            normalize, NULL, scratch, out)
+            normalize, factors, scratch, out)
     else:
         _measure_rows[float](
             measure, <const float*> np.PyArray_DATA(p), n, <const float*> np.PyArray_DATA(q), q_step, n_rows, n,
-            normalize, NULL, <float*> scratch, out)
+            normalize, factors, <float*> scratch, out)
     for i in range(n_rows):
         if normalize and out[i] != out[i]:
             return None

@@ -107,8 +107,8 @@ def measure(
     names: tuple[str, str] = ("p", "q"),
 ) -> Measured:
     scale = unit(base)
-    if axis == -1 and weights is None:
-        found = divergences.at_once(measure, p, q, normalize, scale)
+    if axis == -1 or (type(p) is np.ndarray and axis == p.ndim - 1):
+        found = divergences.at_once(measure, p, q, normalize, scale, weights)
         if found is not None:
             return found
     axis = operator.index(axis)
