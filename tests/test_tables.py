@@ -211,6 +211,23 @@ def test_pointwise_mutual_information(dtype, n):
     np.testing.assert_array_equal(sparse.indices, X.indices)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pointwise_mutual_information_has_its_digits_where_it_is_near_0(dtype, form):
+    rng = np.random.default_rng(0)
+    some = [rng.integers(1, 60, (6, 7)) for _ in range(5)]
+    some += [np.outer(rng.integers(900, 1100, 5), rng.integers(900, 1100, 40)) + rng.integers(0, 3, (5, 40))]
+    for counts in some:
+        x = counts.astype(dtype)
+        total, rows, columns = int(counts.sum()), counts.sum(axis=1), counts.sum(axis=0)
+        got = pointwise_mutual_information(form(x), normalize=True)
+        got = got.toarray() if sp.issparse(got) else got
+        with mpmath.workdps(60):
+            for (i, j), count in np.ndenumerate(counts):
+                want = mpmath.log(mpmath.mpf(int(count)) * int(total) / (int(rows[i]) * int(columns[j])))
+                assert abs(float(got[i, j]) - want) <= 4 * float(np.spacing(np.abs(dtype(want))))
+
+
 def test_information_of_numbers_with_any_exponent():
     """What pairs have in common may be a number where products and quotients of their shares are none."""
     for exponent in (-1070, -1000, -500, 0, 500, 1000, 1020):

@@ -64,8 +64,9 @@ static double association(double x, double row, double total, double column) {
     return log(ratio) + k * 0x1.62e42fefa39efp-1;
 }
 
-/* unit log(ratio) of at most RUN ratios; 0 where one is found whose logarithm is not that simple, unless x is 0. */
-static inline int logarithms(const real *x, const real *ratios, ptrdiff_t n, real unit, real *out) {
+/* unit (log(ratio) + lost / ratio) of at most RUN ratios; 0 where one is found whose logarithm is not that simple, unless x
+ * is 0. */
+static inline int logarithms(const real *x, const real *ratios, const real *lost, ptrdiff_t n, real unit, real *out) {
 #ifdef HAVE_LANES
     const lanes zero = VECTOR(setzero)(), least = VECTOR(set1)(SMALLEST_NORMAL), most = VECTOR(set1)(INFINITY);
     unsigned odd = 0;
@@ -73,7 +74,9 @@ static inline int logarithms(const real *x, const real *ratios, ptrdiff_t n, rea
         lanes ratio = load_first(ratios + j, n - j);
         unsigned none = equal_lanes(ratio, zero) & equal_lanes(load_first(x + j, n - j), zero);
         odd |= ~(none | (above_lanes(ratio, least) & above_lanes(most, ratio))) & first_lanes(n - j);
-        lanes found = VECTOR(mul)(log_lanes(ratio), VECTOR(set1)(unit));
+        lanes brief = VECTOR(rcp14)(ratio), inverse = VECTOR(mul)(brief, VECTOR(fnmadd)(ratio, brief, VECTOR(set1)(2)));
+        lanes found = VECTOR(fmadd)(load_first(lost + j, n - j), inverse, log_lanes(ratio));
+        found = VECTOR(mul)(found, VECTOR(set1)(unit));
         store_first(out + j, n - j, VECTOR(mask_mov)(found, none, VECTOR(set1)(-INFINITY)));
     }
 #else
@@ -83,36 +86,43 @@ static inline int logarithms(const real *x, const real *ratios, ptrdiff_t n, rea
         real ratio = ratios[j];
         int none = (ratio == 0) & (x[j] == 0);
         odd |= none | ((ratio > SMALLEST_NORMAL) & (ratio <= LARGEST)) ? 0 : 1;
-        out[j] = none ? -INFINITY : unit * log_brief(ratio);
+        /* far from 1 the logarithm does not show it */
+        real rest = (ratio > ROOT_HALF) & (ratio < 2 * ROOT_HALF) & (lost[j] == lost[j]) ? lost[j] * (2 - ratio) : 0;
+        out[j] = none ? -INFINITY : unit * (log_brief(ratio) + rest);
     }
 #endif
     return !odd;
 }
 
-/* Rows of at most RUN values together. A ratio is rounded twice at most; NaN is for one that would lose digits. */
+/* Rows of at most RUN values together. A ratio is rounded twice at most; what that takes from it is kept, since near 1 its
+ * logarithm has hardly another error. NaN is for one that would lose digits. */
 static inline void associate_run(const real *x, ptrdiff_t n_rows, ptrdiff_t n, const double *rows, double total,
                                  const double *columns, const double *inverses, double unit, real *out) {
-    real ratios[RUN];
+    real ratios[RUN], lost[RUN];
     for (ptrdiff_t row = 0; row < n_rows; row++) {
         const real *here = x + row * n;
-        real *to = ratios + row * n;
+        real *to = ratios + row * n, *rest = lost + row * n;
         double ahead = total / rows[row];
 #ifdef REAL_IS_FLOAT
         (void)columns;
 #pragma omp simd
         for (ptrdiff_t j = 0; j < n; j++) {
-            to[j] = (real)(here[j] * ahead * inverses[j]);
+            double ratio = here[j] * ahead * inverses[j];
+            to[j] = (real)ratio;
+            rest[j] = (real)(ratio - to[j]);
         }
 #else
         double low = remainder_of(total, ahead, rows[row]) / rows[row];
 #pragma omp simd
         for (ptrdiff_t j = 0; j < n; j++) {
-            double term = fused(here[j], ahead, here[j] * low), ratio = quotient(term, columns[j], inverses[j]);
+            double below = here[j] * low, term = fused(here[j], ahead, below);
+            double ratio = quotient(term, columns[j], inverses[j]);
+            rest[j] = (below - remainder_of(term, here[j], ahead) + remainder_of(term, ratio, columns[j])) * inverses[j];
             to[j] = (here[j] != 0) & !(term >= SMALLEST_NORMAL) ? NAN : ratio;
         }
 #endif
     }
-    if (logarithms(x, ratios, n_rows * n, (real)unit, out)) {
+    if (logarithms(x, ratios, lost, n_rows * n, (real)unit, out)) {
         return;
     }
     for (ptrdiff_t row = 0; row < n_rows; row++) {
