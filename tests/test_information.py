@@ -1,5 +1,6 @@
 """Measures of information against SciPy, scikit-learn, mpmath and plain NumPy, on dense rows, CSR rows and models."""
 
+import itertools
 import tracemalloc
 
 import mpmath
@@ -1525,3 +1526,32 @@ def test_columns_and_weights_must_agree():
         information.entropy(p, axis=0, weights=np.ones(150))
     with pytest.raises(ValueError, match="same number of outcomes"):
         information.kl_divergence(p, np.ones((699, 150)), axis=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(3, 4), (300, 401), (9001, 10), (10, 9001), (700, 31), (700, 33)])
+def test_cross_entropies_from_one_distribution_wherever_numbers_are(shape, dtype):
+    rng = np.random.default_rng(0)
+    P, q = rng.random(shape).astype(dtype), (rng.random(shape[1]) + 0.1).astype(dtype)
+    want = (P.astype(np.longdouble) @ -np.log(q.astype(np.longdouble))).astype(dtype)
+    close = {"rtol": 4 * np.finfo(dtype).eps}
+
+    def unaligned(x):
+        memory = np.empty(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+        memory[...] = x
+        return memory
+
+    def frozen(x):
+        x = x.copy()
+        x.flags.writeable = False
+        return x
+
+    for of_p, of_q in itertools.product([np.copy, np.asfortranarray, unaligned, frozen], [np.copy, unaligned, frozen]):
+        X, one = of_p(P), of_q(q)
+        for got in (cross_entropy(X, one), cross_entropy(X, one, axis=1), cross_entropy(X.T, one[:, None], axis=0)):
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got, want, **close)
+        np.testing.assert_allclose(cross_entropy(X, one, base=2), want / np.log(2), **close)
+        np.testing.assert_allclose(log_likelihood(one, X), -want, **close)
+    with pytest.raises(ValueError, match="same number of outcomes"):
+        cross_entropy(P, q[:, None])

@@ -342,30 +342,55 @@ static void add_rows(const real *x, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t 
     }
 }
 
+/* What four products in a lane round off stays below what the result does; what their sums round off is added up. The sums
+ * of float numbers need no more digits than double has. */
 static double dot(const real *p, const double *factors, ptrdiff_t n) {
-    enum { APART = 32 };
-    double sums[APART] = {0}, lost[APART] = {0};
+    eight_sums all = {0}, all_lost = {0};
     ptrdiff_t i = 0;
-    for (; i + APART <= n; i += APART) {
-        fetch(p + i + 8192 / sizeof(real), APART);
-#pragma omp simd
-        for (ptrdiff_t k = 0; k < APART; k++) {
-            double here = factors[i + k] * p[i + k], sum = sums[k] + here;
-            lost[k] += lost_of(sums[k], here, sum);
-            sums[k] = sum;
-        }
+    for (; i + 4 * EIGHT <= n; i += 4 * EIGHT) {
+        const eight_sums *by = (const eight_sums *)(factors + i);
+        const real *here = p + i;
+        fetch(here + 8192 / sizeof(real), 4 * EIGHT);
+        eight_sums some = by[0] * EIGHT_OF(here) + by[1] * EIGHT_OF(here + EIGHT);
+        some += by[2] * EIGHT_OF(here + 2 * EIGHT) + by[3] * EIGHT_OF(here + 3 * EIGHT);
+        eight_sums before = all;
+        all = before + some;
+#ifndef REAL_IS_FLOAT
+        eight_sums added = all - before;
+        all_lost += (before - (all - added)) + (some - added);
+#endif
     }
-    for (ptrdiff_t k = 0; i < n; i++, k++) {
-        double here = factors[i] * p[i], sum = sums[k] + here;
-        lost[k] += lost_of(sums[k], here, sum);
-        sums[k] = sum;
+    double sums[EIGHT], lost[EIGHT];
+    memcpy(sums, &all, sizeof all);
+    memcpy(lost, &all_lost, sizeof all_lost);
+    for (; i < n; i++) {
+        double here = factors[i] * p[i], sum = sums[i % EIGHT] + here;
+        lost[i % EIGHT] += lost_of(sums[i % EIGHT], here, sum);
+        sums[i % EIGHT] = sum;
     }
-    for (ptrdiff_t k = 1; k < APART; k++) {
+    for (ptrdiff_t k = 1; k < EIGHT; k++) {
         double sum = sums[0] + sums[k];
         lost[0] += lost[k] + lost_of(sums[0], sums[k], sum);
         sums[0] = sum;
     }
     return fabs(sums[0]) <= DBL_MAX ? sums[0] + lost[0] : sums[0]; /* of infinity nothing is lost */
+}
+
+static void weighted_rows(const real *p, ptrdiff_t n_rows, ptrdiff_t n, const double *factors, real *out) {
+    if (n >= 4 * EIGHT) {
+        for (ptrdiff_t row = 0; row < n_rows; row++) {
+            out[row] = (real)dot(p + row * n, factors, n);
+        }
+        return;
+    }
+    for (ptrdiff_t row = 0; row < n_rows; row += RUN) {
+        double sums[RUN];
+        ptrdiff_t size = n_rows - row < RUN ? n_rows - row : RUN;
+        sum_rows_by(p + row * n, factors, size, n, sums);
+        for (ptrdiff_t i = 0; i < size; i++) {
+            out[row + i] = (real)sums[i];
+        }
+    }
 }
 
 /* The inverse of a row's sum, or NaN where digits would be lost. */
@@ -413,6 +438,6 @@ const divergences_double_ops TIER_NAME(divergences_double) = {
     sum_rows,
     add,
     add_rows,
-    dot,
+    weighted_rows,
     inverse_of_sum,
     share};

@@ -527,18 +527,19 @@ def sum_columns(
 
 
 def weighted_rows(
-    const real_t[:, ::1] X, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, double[::1] out,
+    const real_t[:, ::1] X, const double[::1] weights, Py_ssize_t start, Py_ssize_t stop, real_t[::1] out,
 ):
     """Write the sums of rows [start, stop) times weights to out."""
-    cdef Py_ssize_t row, n = X.shape[1]
+    cdef Py_ssize_t n = X.shape[1]
     if start < 0 or stop > X.shape[0] or out.shape[0] != X.shape[0] or weights.shape[0] != n or n == 0:
         raise ValueError("rows, weights and output do not agree in shape")
+    if stop <= start:
+        return
     with nogil:
-        for row in range(start, stop):
-            if real_t is double:
-                out[row] = double_ops.dot(&X[row, 0], &weights[0], n)
-            else:
-                out[row] = float_ops.dot(&X[row, 0], &weights[0], n)
+        if real_t is double:
+            double_ops.weighted_rows(&X[start, 0], stop - start, n, &weights[0], &out[start])
+        else:
+            float_ops.weighted_rows(&X[start, 0], stop - start, n, &weights[0], &out[start])
 
 
 def add_up_parts(const double[:, :, ::1] parts, double[::1] out):

@@ -95,8 +95,8 @@ enum { ENTROPY, CROSS, KL, KL_OF_WHOLE, JS, MEASURES }; /* kinds of measures */
         /* The same of n_rows rows, step numbers apart, the factors of which are weights. */                           \
         void (*add_rows)(const real *x, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t n, const double *weights,          \
                          double *sums, double *lost);                                                                  \
-        /* The sum of p[i] factors[i]. */                                                                              \
-        double (*dot)(const real *p, const double *factors, ptrdiff_t n);                                              \
+        /* For each of n_rows rows of n neighbours the sum of p[i] factors[i]. */                                      \
+        void (*weighted_rows)(const real *p, ptrdiff_t n_rows, ptrdiff_t n, const double *factors, real *out);         \
         /* 1 / sum p; NaN where that is no normal number. */                                                           \
         double (*inverse)(const real *p, ptrdiff_t n);                                                                 \
         /* The same of each of n_rows runs of n, times the run. */                                                     \

@@ -88,7 +88,8 @@ cdef extern from "special.h":
         void (*add_rows)(
             const double* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, const double* weights, double* sums,
             double* lost) noexcept nogil
-        double (*dot)(const double* p, const double* factors, Py_ssize_t n) noexcept nogil
+        void (*weighted_rows)(
+            const double* p, Py_ssize_t n_rows, Py_ssize_t n, const double* factors, double* out) noexcept nogil
         double (*inverse)(const double* p, Py_ssize_t n) noexcept nogil
         void (*share)(const double* p, Py_ssize_t n_rows, Py_ssize_t n, double* out) noexcept nogil
 
@@ -151,7 +152,8 @@ cdef extern from "special.h":
         void (*add_rows)(
             const float* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, const double* weights, double* sums,
             double* lost) noexcept nogil
-        double (*dot)(const float* p, const double* factors, Py_ssize_t n) noexcept nogil
+        void (*weighted_rows)(
+            const float* p, Py_ssize_t n_rows, Py_ssize_t n, const double* factors, float* out) noexcept nogil
         double (*inverse)(const float* p, Py_ssize_t n) noexcept nogil
         void (*share)(const float* p, Py_ssize_t n_rows, Py_ssize_t n, float* out) noexcept nogil
 

@@ -300,7 +300,8 @@ def log_likelihood(
     if y is not None or weights is not None:
         raise ValueError("y and weights go with a model, and p is none")
     q = conditional_probability(p, axis) if normalize else p
-    found = 0.0 - measure(divergences.CROSS, X, q, False, base, axis, None, ("X", "p"))
+    found = measure(divergences.CROSS, X, q, False, base, axis, None, ("X", "p"))
+    found = np.subtract(0.0, found, out=found if isinstance(found, np.ndarray) else None)
     if normalize and sp.issparse(q):
         found = np.where(q.getnnz(axis) == 0, np.nan, found)  # a sparse row of NaN has no entries
     return found

@@ -107,8 +107,13 @@ def measure(
     names: tuple[str, str] = ("p", "q"),
 ) -> Measured:
     scale = unit(base)
-    if axis == -1 or (type(p) is np.ndarray and axis == p.ndim - 1):
+    from_one = measure == divergences.CROSS and weights is None and not normalize
+    if axis == getattr(p, "ndim", 0) - 1:
+        axis = -1
+    if axis == -1:
         found = divergences.at_once(measure, p, q, normalize, scale, weights)
+        if found is None and from_one:
+            found = cross_entropies_from_one(p, q, scale)
         if found is not None:
             return found
     axis = operator.index(axis)
@@ -158,10 +163,10 @@ def measure(
         P = np.ascontiguousarray(np.broadcast_to(P, (*shape, n)), dtype).reshape(n_rows, n)
         Q = Q if one else np.broadcast_to(Q, (*shape, n))
         Q = np.ascontiguousarray(Q, dtype).reshape(1 if one else n_rows, n)
-        if measure == divergences.CROSS and one and n_rows > 1 and weights is None and not normalize:
-            found = cross_entropies_from_one(P, Q[0])
+        if from_one and one:
+            found = cross_entropies_from_one(P, Q, scale)
             if found is not None:
-                return in_unit(found, scale, dtype).reshape(shape)
+                return found.reshape(shape)
     by_row = sparse_by_row if sparse else _by_row
     out = by_row(measure, P, Q, normalize, w)
     lost = np.flatnonzero(np.isnan(out)) if normalize else ()
