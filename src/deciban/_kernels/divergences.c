@@ -294,7 +294,18 @@ static inline __attribute__((always_inline)) void add_narrow(const real *x, ptrd
     }
 }
 
-/* The sums of float numbers need no more digits than double has. */
+/* Add some terms to sums, and what that rounds off; the sums of float numbers need no more digits than double has. */
+static inline void add_eight(eight_sums some, eight_sums *all, eight_sums *lost) {
+    eight_sums before = *all;
+    *all = before + some;
+#ifndef REAL_IS_FLOAT
+    eight_sums added = *all - before;
+    *lost += (before - (*all - added)) + (some - added);
+#else
+    (void)lost;
+#endif
+}
+
 static inline void add_four(const real *x, ptrdiff_t step, ptrdiff_t n, const double *weights, double *sums, double *lost) {
     const real *y = x + step, *z = y + step, *last = z + step;
     ptrdiff_t i = 0;
@@ -306,12 +317,7 @@ static inline void add_four(const real *x, ptrdiff_t step, ptrdiff_t n, const do
         }
         eight_sums here = weights[0] * EIGHT_OF(x + i) + weights[1] * EIGHT_OF(y + i);
         here += weights[2] * EIGHT_OF(z + i) + weights[3] * EIGHT_OF(last + i);
-        eight_sums *to = (eight_sums *)(sums + i), before = *to;
-        *to = before + here;
-#ifndef REAL_IS_FLOAT
-        eight_sums *rounded_off = (eight_sums *)(lost + i), added = *to - before;
-        *rounded_off += (before - (*to - added)) + (here - added);
-#endif
+        add_eight(here, (eight_sums *)(sums + i), (eight_sums *)(lost + i));
     }
     for (; i < n; i++) {
         double here = (weights[0] * x[i] + weights[1] * y[i]) + (weights[2] * z[i] + weights[3] * last[i]);
@@ -342,8 +348,7 @@ static void add_rows(const real *x, ptrdiff_t step, ptrdiff_t n_rows, ptrdiff_t 
     }
 }
 
-/* What four products in a lane round off stays below what the result does; what their sums round off is added up. The sums
- * of float numbers need no more digits than double has. */
+/* What four products in a lane round off stays below what the result does. */
 static double dot(const real *p, const double *factors, ptrdiff_t n) {
     eight_sums all = {0}, all_lost = {0};
     ptrdiff_t i = 0;
@@ -353,25 +358,25 @@ static double dot(const real *p, const double *factors, ptrdiff_t n) {
         fetch(here + 8192 / sizeof(real), 4 * EIGHT);
         eight_sums some = by[0] * EIGHT_OF(here) + by[1] * EIGHT_OF(here + EIGHT);
         some += by[2] * EIGHT_OF(here + 2 * EIGHT) + by[3] * EIGHT_OF(here + 3 * EIGHT);
-        eight_sums before = all;
-        all = before + some;
-#ifndef REAL_IS_FLOAT
-        eight_sums added = all - before;
-        all_lost += (before - (all - added)) + (some - added);
-#endif
+        add_eight(some, &all, &all_lost);
+    }
+    for (; i + EIGHT <= n; i += EIGHT) {
+        add_eight(*(const eight_sums *)(factors + i) * EIGHT_OF(p + i), &all, &all_lost);
     }
     double sums[EIGHT], lost[EIGHT];
     memcpy(sums, &all, sizeof all);
     memcpy(lost, &all_lost, sizeof all_lost);
-    for (; i < n; i++) {
-        double here = factors[i] * p[i], sum = sums[i % EIGHT] + here;
-        lost[i % EIGHT] += lost_of(sums[i % EIGHT], here, sum);
-        sums[i % EIGHT] = sum;
+    for (int k = 0; i < n; i++, k++) {
+        double here = factors[i] * p[i], sum = sums[k] + here;
+        lost[k] += lost_of(sums[k], here, sum);
+        sums[k] = sum;
     }
-    for (ptrdiff_t k = 1; k < EIGHT; k++) {
-        double sum = sums[0] + sums[k];
-        lost[0] += lost[k] + lost_of(sums[0], sums[k], sum);
-        sums[0] = sum;
+    for (int half = EIGHT / 2; half > 0; half /= 2) {
+        for (int k = 0; k < half; k++) {
+            double sum = sums[k] + sums[k + half];
+            lost[k] += lost[k + half] + lost_of(sums[k], sums[k + half], sum);
+            sums[k] = sum;
+        }
     }
     return fabs(sums[0]) <= DBL_MAX ? sums[0] + lost[0] : sums[0]; /* of infinity nothing is lost */
 }
