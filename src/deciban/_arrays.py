@@ -22,6 +22,17 @@ _LARGE = 1 << 20  # bytes from which on an array's memory is kept for another
 _RESERVED = 1 << 26  # bytes kept at most
 
 
+def is_plain(array: Array) -> bool:
+    """Return whether the numbers of an array are neighbours, each where the processor wants it."""
+    return array.flags.c_contiguous and array.flags.aligned
+
+
+def plain(array: Any, dtype: Any = None) -> Array:
+    """Return an array that :func:`is_plain`, and of a dtype: itself, if it is that. That of a packed struct is not."""
+    found = np.ascontiguousarray(array, dtype=dtype)
+    return found if found.flags.aligned else found.copy()
+
+
 def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Check a SciPy CSR matrix or array and return its parts, ready for a kernel.
 
@@ -55,10 +66,10 @@ def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[A
         )
     if indices.dtype != indptr.dtype or indices.dtype not in INDEX_DTYPES or not indices.dtype.isnative:
         indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
-    indices, indptr = np.ascontiguousarray(indices), np.ascontiguousarray(indptr)
+    indices, indptr = plain(indices), plain(indptr)
     csr.check_indptr(indptr, n_rows, len(indices))
     csr.check_indices(indices, 0, int(indptr[-1]), n_cols)
-    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("=")), indices, indptr
+    return plain(data, data.dtype.newbyteorder("=")), indices, indptr
 
 
 def to_csr(X: Any) -> Any:
@@ -108,9 +119,9 @@ def entries(X: Any) -> tuple[Array, Array, Array]:
         and indices.dtype in INDEX_DTYPES
         and len(data) == len(indices)
         and len(indptr) == X.shape[0] + 1
-        and data.flags.c_contiguous
-        and indices.flags.c_contiguous
-        and indptr.flags.c_contiguous
+        and is_plain(data)
+        and is_plain(indices)
+        and is_plain(indptr)
         and data.dtype.isnative
     ):
         data, indices, indptr = csr_parts(X)

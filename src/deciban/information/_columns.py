@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deciban._arrays import Array
+from deciban._arrays import Array, is_plain, plain
 from deciban._kernels import divergences
 from deciban._parallel import cut, run_blocks
 
@@ -18,23 +18,19 @@ _MANY = 1 << 15  # columns that are cut among threads
 _NONE = np.empty(0)
 
 
-def _is_plain(P: Array) -> bool:
-    return P.flags.c_contiguous and P.flags.aligned
-
-
 def _by_outcome(p: Any, axis: int) -> Array | None:
     """Return a large table with a row for each outcome, if it lies in memory like that."""
     if type(p) is not np.ndarray or p.ndim != 2 or p.dtype not in (np.float64, np.float32) or p.size < BLOCK:
         return None
     turned = p if axis in (0, -2) else p.T
-    return turned if _is_plain(turned) and turned.shape[1] > 1 and axis in (-2, -1, 0, 1) else None
+    return turned if is_plain(turned) and turned.shape[1] > 1 and axis in (-2, -1, 0, 1) else None
 
 
 def _one(q: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
     """Return one distribution of n outcomes for all, as a vector."""
     if type(q) is not np.ndarray or q.dtype != dtype or q.size != n or q.ndim > 2:
         return None
-    return np.require(q.ravel(), requirements="A")
+    return plain(q.ravel())
 
 
 def _sums(X: Array, add: Callable[[int, int, int, int, Array], bool | None]) -> Array | None:
@@ -118,7 +114,7 @@ def of_columns(measure: int, p: Any, q: Any, axis: int, normalize: bool, weights
 
 def cross_entropies_from_one(P: Any, q: Any, scale: float) -> Array | None:
     """Return ``-P @ log(q)`` of rows, in a unit; None if they are no plain rows, or a logarithm is not finite."""
-    if not (type(P) is type(q) is np.ndarray and P.ndim == 2 and _is_plain(P) and len(P) > 1):
+    if not (type(P) is type(q) is np.ndarray and P.ndim == 2 and is_plain(P) and len(P) > 1):
         return None
     if q.ndim == 0 or q.shape[-1] != P.shape[1] or q.size == 0:
         return None

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from deciban._arrays import plain
 from deciban._kernels import divergences, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._columns import BLOCK, BLOCKS, cross_entropies_from_one, of_columns
@@ -41,7 +42,7 @@ def numbers(p: Any, name: str) -> Array:
     array = np.asarray(p)
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise ValueError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
-    return array
+    return array if array.flags.aligned else array.copy("K")
 
 
 def rows(p: Any, axis: int, name: str, *, merged: bool = True) -> Any:
@@ -117,7 +118,7 @@ def measure(
         if found is not None:
             return found
     axis = operator.index(axis)
-    by_outcome = None if weights is None else np.asarray(weights, np.float64, order="C")
+    by_outcome = None if weights is None else plain(weights, np.float64)
     found = of_columns(measure, p, q, axis, normalize, by_outcome)
     if found is not None:
         return in_unit(found, scale, p.dtype)
@@ -138,7 +139,7 @@ def measure(
     n = P.shape[-1]
     if Q.shape[-1] != n:
         raise ValueError(f"{names[0]} and {names[1]} must have the same number of outcomes, got {n} and {Q.shape[-1]}")
-    w = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+    w = np.empty(0) if weights is None else plain(weights, np.float64)
     if weights is not None and w.shape != (n,):
         raise ValueError(f"weights must have shape ({n},), got {w.shape}")
     dtype = np.result_type(P.dtype, Q.dtype)

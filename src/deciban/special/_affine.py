@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from deciban._arrays import check_out, entries, malformed, to_csr
+from deciban._arrays import check_out, entries, malformed, plain, to_csr
 from deciban._kernels import affine
 from deciban._parallel import blas_on_one_thread, cut, run_blocks
 from deciban.special._blocks import BLOCK, Array
@@ -26,11 +26,11 @@ def _affine(X: Any, W: Any, b: Any, out: Array | None, is_softmax: bool) -> Arra
         if value.dtype.kind not in "fiub":
             raise ValueError(f"{name} must be real numbers, got dtype {value.dtype}")
     dtype = np.float32 if X.dtype.char == W.dtype.char == "f" else float
-    W = W if W.dtype == dtype and W.flags.farray and not sparse else np.ascontiguousarray(W, dtype=dtype)
-    X = X if sparse else np.ascontiguousarray(X, dtype=dtype)
+    W = W if W.dtype == dtype and W.flags.farray and W.flags.aligned and not sparse else plain(W, dtype=dtype)
+    X = X if sparse else plain(X, dtype=dtype)
     if W.ndim != 2 or X.ndim != 2 or X.shape[1] != W.shape[0]:
         raise ValueError(f"X and W must be matrices whose product exists, got shapes {X.shape} and {W.shape}")
-    b = np.zeros(W.shape[1], dtype) if b is None else np.ascontiguousarray(b, dtype=dtype)
+    b = np.zeros(W.shape[1], dtype) if b is None else plain(b, dtype=dtype)
     if b.shape != (W.shape[1],):
         raise ValueError(f"b must have shape ({W.shape[1]},), got {b.shape}")
     shape = X.shape[0], W.shape[1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from deciban._arrays import apart
+from deciban._arrays import apart, plain
 from deciban._kernels import reductions
 from deciban._parallel import cut, run_blocks
 from deciban.special._blocks import BLOCK, BLOCKS, Array
@@ -39,7 +39,7 @@ class _Turned:
             order = [a for a in order if a not in chosen] + [a for a in order if a in chosen]
             places = list(range(x.ndim - len(chosen), x.ndim))
         first, last = (places[0], places[-1] + 1) if places else (x.ndim, x.ndim)
-        turned = np.ascontiguousarray(x.transpose(order))
+        turned = plain(x.transpose(order))
         self._order = order
         self._back = np.argsort(order)
         self._shape, self._whole = x.shape, turned.shape
@@ -65,7 +65,8 @@ def _real(x: Any) -> tuple[Array, np.dtype[Any]] | None:
     """Return x in float32 or float64, and the dtype of the result; None if only SciPy can compute with it."""
     x = np.asarray(x)
     if x.dtype.kind == "f" and x.dtype.itemsize <= 8:
-        return x.astype(np.float32 if x.dtype.itemsize <= 4 else np.float64, copy=False), x.dtype.newbyteorder("=")
+        values = x.astype(np.float32 if x.dtype.itemsize <= 4 else np.float64, copy=False)
+        return values if values.flags.aligned else values.copy("K"), x.dtype.newbyteorder("=")
     if x.dtype.kind in "iub":
         return x.astype(np.float64), np.dtype(np.float64)
     return None
@@ -307,8 +308,7 @@ def _softmax(x: Any, axis: Any, out: Any, log: bool) -> Any:
         isinstance(out, np.ndarray)
         and out.shape == values.shape
         and out.dtype == values.dtype == dtype
-        and out.flags.c_contiguous
-        and out.flags.writeable
+        and out.flags.carray
         and (values.flags.c_contiguous or not values.flags.f_contiguous)
         and turned.whole(x3).strides == out.strides
         and apart(x3, out.reshape(x3.shape))
