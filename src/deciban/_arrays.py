@@ -27,10 +27,14 @@ def is_plain(array: Array) -> bool:
     return array.flags.c_contiguous and array.flags.aligned
 
 
+def aligned(array: Array) -> Array:
+    """Return an array whose numbers are where the processor wants them, as those of a packed struct are not."""
+    return array if array.flags.aligned else array.copy("K")
+
+
 def plain(array: Any, dtype: Any = None) -> Array:
-    """Return an array that :func:`is_plain`, and of a dtype: itself, if it is that. That of a packed struct is not."""
-    found = np.ascontiguousarray(array, dtype=dtype)
-    return found if found.flags.aligned else found.copy()
+    """Return an array that :func:`is_plain`, and of a dtype: itself, if it is that."""
+    return aligned(np.ascontiguousarray(array, dtype=dtype))
 
 
 def csr_parts(X: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:

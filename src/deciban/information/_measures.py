@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from deciban._arrays import plain
+from deciban._arrays import aligned, plain
 from deciban._kernels import divergences, tables
 from deciban._parallel import cut, run_blocks
 from deciban.information._columns import BLOCK, BLOCKS, cross_entropies_from_one, of_columns
@@ -42,7 +42,7 @@ def numbers(p: Any, name: str) -> Array:
     array = np.asarray(p)
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise ValueError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
-    return array if array.flags.aligned else array.copy("K")
+    return aligned(array)
 
 
 def rows(p: Any, axis: int, name: str, *, merged: bool = True) -> Any:

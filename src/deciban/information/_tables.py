@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import column_or_1d
 
-from deciban._arrays import aligned_empty, check_out, entries
+from deciban._arrays import aligned_empty, check_out, entries, is_plain
 from deciban._class_sums import count_dense, count_sparse
 from deciban._kernels import counts, tables
 from deciban._parallel import cut, run_blocks
@@ -59,7 +59,7 @@ class _Table:
 
     def _convert(self, dtype: np.dtype[Any]) -> None:
         given = self.entries
-        if given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned:
+        if given.dtype == dtype and is_plain(given):
             return
         out = aligned_empty(given.shape, dtype)
 
@@ -273,8 +273,8 @@ def information_gain(X: Any, y: Any, *, base: float | str = "e") -> npt.NDArray[
     samples: Any = rows(X, -1, "X") if sp.issparse(X) else numbers(X, "X")
     if samples.ndim != 2:
         raise ValueError(f"X must have two dimensions, got {samples.ndim}")
-    is_plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"
-    codes, size = _coded(y if is_plain else column_or_1d(y))
+    is_vector = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub"
+    codes, size = _coded(y if is_vector else column_or_1d(y))
     if len(codes) != samples.shape[0]:
         raise ValueError(f"X and y must have as many rows, got {samples.shape[0]} and {len(codes)}")
     none = np.empty(0)

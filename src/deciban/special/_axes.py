@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from deciban._arrays import apart, plain
+from deciban._arrays import aligned, apart, plain
 from deciban._kernels import reductions
 from deciban._parallel import cut, run_blocks
 from deciban.special._blocks import BLOCK, BLOCKS, Array
@@ -66,7 +66,7 @@ def _real(x: Any) -> tuple[Array, np.dtype[Any]] | None:
     x = np.asarray(x)
     if x.dtype.kind == "f" and x.dtype.itemsize <= 8:
         values = x.astype(np.float32 if x.dtype.itemsize <= 4 else np.float64, copy=False)
-        return values if values.flags.aligned else values.copy("K"), x.dtype.newbyteorder("=")
+        return aligned(values), x.dtype.newbyteorder("=")
     if x.dtype.kind in "iub":
         return x.astype(np.float64), np.dtype(np.float64)
     return None
