@@ -473,6 +473,16 @@ def negative_logarithms(const real_t[::1] q, Py_ssize_t start, Py_ssize_t stop, 
     return usual
 
 
+cdef inline void _add_rows(
+    const real_t* x, Py_ssize_t step, Py_ssize_t n_rows, Py_ssize_t n, const double* weights, double* sums,
+    double* lost,
+) noexcept nogil:
+    if real_t is double:
+        double_ops.add_rows(x, step, n_rows, n, weights, sums, lost)
+    else:
+        float_ops.add_rows(x, step, n_rows, n, weights, sums, lost)
+
+
 def columns_from_one(
     const real_t[:, ::1] P, const real_t[::1] q, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t first, Py_ssize_t last,
     double[:, ::1] out,
@@ -492,12 +502,7 @@ def columns_from_one(
         while usual and row < stop:
             n_rows = min(<Py_ssize_t> ROOM, stop - row)
             usual = _negative_logarithms(&q[row], n_rows, logs)
-            if real_t is double:
-                double_ops.add_rows(
-                    &P[row, first], inner, n_rows, last - first, logs, &out[0, first], &out[1, first])
-            else:
-                float_ops.add_rows(
-                    &P[row, first], inner, n_rows, last - first, logs, &out[0, first], &out[1, first])
+            _add_rows(&P[row, first], inner, n_rows, last - first, logs, &out[0, first], &out[1, first])
             row += n_rows
     return usual
 
@@ -517,12 +522,7 @@ def sum_columns(
             ones[i] = 1.0
         while row < stop:
             n_rows = min(<Py_ssize_t> ROOM, stop - row)
-            if real_t is double:
-                double_ops.add_rows(
-                    &P[row, first], inner, n_rows, last - first, ones, &out[0, first], &out[1, first])
-            else:
-                float_ops.add_rows(
-                    &P[row, first], inner, n_rows, last - first, ones, &out[0, first], &out[1, first])
+            _add_rows(&P[row, first], inner, n_rows, last - first, ones, &out[0, first], &out[1, first])
             row += n_rows
 
 
